@@ -1,0 +1,226 @@
+"""Clauses: small named predicates over a request and the facts, one rule each. Policies name them, people read them.
+
+    CLAUSES["tier_within_grant"](request, facts, grant, now)
+    → Finding("tier_within_grant", holds=False, entries=(31, 17), detail={"asked": "raw", "grant": "redacted", …})
+
+A clause takes the grant it is to judge by apart from the facts, since a party may hold several (`decide` picks one).
+What is missing, and any value that is not known, makes a clause not hold: absence never permits.
+
+The answer goes to the asker, so a detail repeats what was asked and the asker's own grant and agreement. Of a label's
+other names and of ancestors it says only which bound refused: whom else a thing is released to is not the asker's to
+see. The entries' indexes lead those who may read them to the rest.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from msgspec import Struct
+
+from ledger.access.facts import Facts, Grant, Party, Resource
+from ledger.access.request import Request
+from ledger.access.vocabulary import tier_within
+
+MAX_LISTED = 20
+"""Values of a set that a detail repeats, so that an answer stays small; the entry it rests on has them all."""
+
+
+class Finding(Struct, frozen=True):
+    """What a clause found: whether it holds, the ledger indexes it rests on, and values for the sentence."""
+
+    clause: str
+    holds: bool
+    entries: tuple[int, ...]
+    detail: dict[str, str] = {}
+
+
+Clause = Callable[[Request, Facts, Grant | None, str], Finding]
+"""`(request, facts, grant, now)`; `now` as in `facts`."""
+
+_clauses: dict[str, Clause] = {}
+CLAUSES: Mapping[str, Clause] = _clauses
+"""Every clause by name."""
+
+
+def _clause(check: Clause) -> Clause:
+    _clauses[check.__name__] = check
+    return check
+
+
+def _missing(clause: str, what: str) -> Finding:
+    return Finding(clause, False, (), {"missing": what})
+
+
+@lru_cache(maxsize=4096)
+def _listed(values: frozenset[str]) -> str:
+    shown = sorted(values)[:MAX_LISTED]
+    return ", ".join([*shown, "…"] if len(values) > MAX_LISTED else shown)
+
+
+@_clause
+def subject_in_good_standing(request: Request, facts: Facts, _grant: Grant | None, _now: str) -> Finding:
+    """Hold an organisation to being enrolled and not suspended. Protects everyone from strangers and the suspended."""
+    party = facts.party
+    if party is None or party.id != request.org:
+        return _missing("subject_in_good_standing", "party")
+    return Finding("subject_in_good_standing", party.status == "enrolled", (party.seq,), {"status": party.status})
+
+
+@_clause
+def agreement_in_force(_request: Request, _facts: Facts, grant: Grant | None, now: str) -> Finding:
+    """Ask for an agreement in force: begun, not ended, not suspended. Protects the owner: no use without terms."""
+    if grant is None:
+        return _missing("agreement_in_force", "grant")
+    agreement = grant.agreement
+    holds = agreement.status == "in_force" and agreement.starts <= now < agreement.ends
+    detail = {"status": agreement.status, "starts": agreement.starts, "ends": agreement.ends}
+    return Finding("agreement_in_force", holds, (agreement.seq,), detail)
+
+
+@_clause
+def grant_current(_request: Request, _facts: Facts, grant: Grant | None, now: str) -> Finding:
+    """Ask for a grant that is begun, not ended, not revoked. Protects the owner, whose approvers each can revoke."""
+    if grant is None:
+        return _missing("grant_current", "grant")
+    detail = {"starts": grant.starts, "ends": grant.ends}
+    if grant.revoked_seq is not None:
+        return Finding("grant_current", False, (grant.seq, grant.revoked_seq), detail | {"status": "revoked"})
+    return Finding("grant_current", grant.starts <= now < grant.ends, (grant.seq,), detail)
+
+
+@_clause
+def activity_permitted(request: Request, _facts: Facts, grant: Grant | None, _now: str) -> Finding:
+    """Keep to activities that grant and agreement name. Protects the owner: leave to evaluate is no leave to train."""
+    if grant is None:
+        return _missing("activity_permitted", "grant")
+    agreement, asked = grant.agreement, request.action
+    holds = asked in grant.activities and asked in agreement.activities
+    detail = {"asked": asked, "grant": _listed(grant.activities), "agreement": _listed(agreement.activities)}
+    return Finding("activity_permitted", holds, (grant.seq, agreement.seq), detail)
+
+
+@_clause
+def purpose_permitted(request: Request, facts: Facts, grant: Grant | None, _now: str) -> Finding:
+    """Keep to the purposes of grant and agreement, and what lies below them. Protects people from any other use."""
+    purpose = facts.purpose
+    if purpose is None:
+        return _missing("purpose_permitted", "purpose")
+    if grant is None:
+        return _missing("purpose_permitted", "grant")
+    agreement, path = grant.agreement, purpose.path
+    holds = grant.purpose in path and not agreement.purposes.isdisjoint(path)
+    detail = {"asked": request.purpose, "grant": grant.purpose, "agreement": _listed(agreement.purposes)}
+    return Finding("purpose_permitted", holds, (purpose.seq, grant.seq, agreement.seq), detail)
+
+
+@_clause
+def purpose_not_prohibited(request: Request, facts: Facts, _grant: Grant | None, _now: str) -> Finding:
+    """Refuse a purpose that is prohibited, or lies below one. Protects those whom it would harm, whoever agreed."""
+    purpose = facts.purpose
+    if purpose is None:
+        return _missing("purpose_not_prohibited", "purpose")
+    detail = {"asked": request.purpose}
+    if purpose.prohibited_at is not None:
+        detail["prohibited_at"] = purpose.prohibited_at
+    return Finding("purpose_not_prohibited", purpose.prohibited_at is None, (purpose.seq,), detail)
+
+
+@_clause
+def tier_within_grant(request: Request, _facts: Facts, grant: Grant | None, _now: str) -> Finding:
+    """Show no more than the tiers of grant and agreement. Protects people and places that more detail would expose."""
+    if grant is None:
+        return _missing("tier_within_grant", "grant")
+    agreement, asked = grant.agreement, request.tier
+    holds = tier_within(asked, grant.tier) and tier_within(asked, agreement.tier)
+    detail = {"asked": asked, "grant": grant.tier, "agreement": agreement.tier}
+    return Finding("tier_within_grant", holds, (grant.seq, agreement.seq), detail)
+
+
+@_clause
+def environment_permitted(request: Request, _facts: Facts, grant: Grant | None, _now: str) -> Finding:
+    """Keep to environments that grant and agreement name. Protects the owner: what has left an enclave has left."""
+    if grant is None:
+        return _missing("environment_permitted", "grant")
+    agreement, asked = grant.agreement, request.environment
+    holds = asked in grant.environments and asked in agreement.environments
+    detail = {"asked": asked, "grant": _listed(grant.environments), "agreement": _listed(agreement.environments)}
+    return Finding("environment_permitted", holds, (grant.seq, agreement.seq), detail)
+
+
+@_clause
+def location_permitted(request: Request, _facts: Facts, grant: Grant | None, _now: str) -> Finding:
+    """Keep to countries that grant and agreement name. Protects the owner: the place decides whose law can reach in."""
+    if grant is None:
+        return _missing("location_permitted", "grant")
+    agreement, asked = grant.agreement, request.country
+    holds = asked in grant.countries and asked in agreement.countries
+    detail = {"asked": asked, "grant": _listed(grant.countries), "agreement": _listed(agreement.countries)}
+    return Finding("location_permitted", holds, (grant.seq, agreement.seq), detail)
+
+
+@_clause
+def resource_available(request: Request, facts: Facts, _grant: Grant | None, now: str) -> Finding:
+    """Ask for a resource at the tier, not withdrawn, not past its end. Protects everyone from what was taken back."""
+    resource = facts.resource
+    if resource is None or resource.tier != request.tier:
+        return _missing("resource_available", "resource")
+    detail = {"asked": request.tier}
+    if resource.until:
+        detail["until"] = resource.until
+    if resource.withdrawn:
+        detail["status"] = "withdrawn"
+    return Finding("resource_available", _is_open(resource, now), (resource.seq,), detail)
+
+
+@_clause
+def releasable_to_partner(_request: Request, facts: Facts, _grant: Grant | None, _now: str) -> Finding:
+    """Keep to whom the label releases the resource. Protects the originator, whose label goes where the data goes."""
+    party, resource = facts.party, facts.resource
+    if party is None:
+        return _missing("releasable_to_partner", "party")
+    if resource is None:
+        return _missing("releasable_to_partner", "resource")
+    holds = _is_releasable(resource, party)
+    return Finding("releasable_to_partner", holds, (party.seq, resource.seq), {"asked": party.country})
+
+
+@_clause
+def lineage_permits(request: Request, facts: Facts, _grant: Grant | None, now: str) -> Finding:
+    """Hold user, purpose, place and time to the resource and all it is derived from (I6). Protects each originator.
+
+    An agreement with one originator cannot open what another's data went into.
+    """
+    party, purpose, resource = facts.party, facts.purpose, facts.resource
+    if party is None or purpose is None or resource is None:
+        return _missing("lineage_permits", "party" if party is None else "purpose" if purpose is None else "resource")
+    line = (resource, *facts.ancestors)
+    # Pairs and no dict: one entry may concern several of the line, and none of their refusals may be lost.
+    refusals = [(item.seq, _refusing_bounds(item, party, purpose.path, request.country, now)) for item in line]
+    bounds = sorted({bound for _, refused in refusals for bound in refused})
+    if not bounds:
+        return Finding("lineage_permits", True, tuple([seq for seq, _ in refusals]), {})
+    entries = tuple([seq for seq, refused in refusals if refused])
+    return Finding("lineage_permits", False, entries, {"refused_by": ", ".join(bounds)})
+
+
+def _refusing_bounds(item: Resource, party: Party, path: tuple[str, ...], country: str, now: str) -> list[str]:
+    """Name the bounds of `item` that refuse. An empty set is the originator alone, never "no restriction"."""
+    refused = []
+    originator = party.id == item.originator
+    if not _is_open(item, now):
+        refused.append("withdrawn" if item.withdrawn else "until")
+    if not _is_releasable(item, party):
+        refused.append("releasable_to")
+    if item.purposes.isdisjoint(path) if item.purposes else not originator:
+        refused.append("purposes")
+    if country not in item.countries if item.countries else not (originator and country == party.country):
+        refused.append("countries")
+    return refused
+
+
+def _is_open(item: Resource, now: str) -> bool:
+    return not item.withdrawn and (not item.until or now < item.until)
+
+
+def _is_releasable(item: Resource, party: Party) -> bool:
+    released = item.releasable_to
+    return party.id == item.originator or party.country in released or not released.isdisjoint(party.communities)

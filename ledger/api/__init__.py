@@ -1,0 +1,1 @@
+"""HTTP: AuthZEN, management, log reading; errors become problem+json in one place."""

@@ -1,0 +1,56 @@
+"""The application: routes over one service, errors in one place. `uvicorn --factory ledger.api.app:create_app`."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import Route
+
+from ledger.api import authzen, management, problems, reading
+from ledger.api.openapi import EVALUATION
+from ledger.bootstrap import Service, open_service
+from ledger.settings import settings_from
+
+VERSION = "0.1.0"
+
+
+def create_app(service: Service | None = None) -> FastAPI:
+    """Make the application over `service`, or over the one that the environment's settings describe."""
+    running = service if service is not None else open_service(settings_from(os.environ))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        running.close()
+
+    # No interactive documentation page: it would load scripts from elsewhere. `/openapi.json` is served.
+    app = FastAPI(title="Oblik", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = running
+    problems.install(app)
+    app.router.routes.insert(0, Route("/access/v1/evaluation", authzen.evaluate, methods=["POST"]))
+    app.include_router(management.router)
+    app.include_router(reading.router)
+    app.get("/healthz", tags=["operation"])(_healthz)
+    _describe(app)
+    return app
+
+
+async def _healthz() -> dict[str, str]:
+    """Tell that the process answers."""
+    return {"status": "ok"}
+
+
+def _describe(app: FastAPI) -> None:
+    """Have the decision point, which is a plain route, described in the OpenAPI document too."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, routes=app.routes, summary=app.summary)
+            schema["paths"]["/access/v1/evaluation"] = EVALUATION
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,286 @@
+"""Management under `/api/v1`: one route a verb, for officials and for partners' people and systems.
+
+Every answer names the ledger index of what was written; every refusal is a problem document.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from ledger.api import models as m
+from ledger.api.acting import Act
+from ledger.api.strict import StrictRoute
+from ledger.errors import NotFound
+from ledger.events.data import RecordedBounds
+from ledger.events.decisions import Quantity
+from ledger.events.sharing import GrantTerms
+from ledger.governance.promotion import Evidence, Threshold
+from ledger.governance.purposes import Node
+from ledger.governance.terms import Duty, Terms
+from ledger.resources import folder
+from ledger.services import access, agreements, data, promotions, registry, rules, runs, uses
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"application/problem+json": {"schema": m.Problem.model_json_schema()}}}
+    for status, text in (
+        (400, "malformed; names the field"),
+        (401, "no valid token"),
+        (403, "not this caller's to do"),
+        (404, "no such thing"),
+        (409, "its present state does not permit this"),
+        (413, "too large"),
+        (422, "does not verify"),
+        (503, "the ledger cannot be written now; nothing was done"),
+    )
+}
+
+router = APIRouter(prefix="/api/v1", route_class=StrictRoute, responses=PROBLEMS)
+
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+@router.post("/organisations", status_code=201, tags=["registry"])
+async def propose_organisation(body: m.Organisation, act: Act) -> m.Written:
+    """Put an organisation forward (administrator). The owner's own is enrolled at once."""
+    seq = await act(lambda tx, by: registry.propose_organisation(tx, by, act.owner, **body.model_dump()))
+    return m.Written(seq=seq)
+
+
+@router.post("/organisations/{id}/enrolment", status_code=201, tags=["registry"])
+async def enrol_organisation(id: Name, act: Act) -> m.Written:
+    """Confirm a proposed organisation (security; not the one who proposed it)."""
+    return m.Written(seq=await act(lambda tx, by: registry.enrol_organisation(tx, by, act.owner, id=id)))
+
+
+@router.put("/organisations/{org}/members/{person}", tags=["registry"])
+async def appoint_member(org: Name, person: Name, body: m.Member, act: Act) -> m.Written:
+    """Give a person roles in an organisation (administrator)."""
+    seq = await act(lambda tx, by: registry.appoint_member(tx, by, act.owner, org=org, person=person, roles=body.roles))
+    return m.Written(seq=seq)
+
+
+@router.post("/credentials", status_code=201, tags=["registry"])
+async def issue_credential(body: m.Credential, act: Act) -> m.Issued:
+    """Issue an API token to a person or a system (administrator). It is shown once."""
+    issued = await act(lambda tx, by: registry.issue_credential(tx, by, act.owner, **body.model_dump()))
+    return m.Issued(seq=issued.seq, id=issued.id, token=issued.token, expires=issued.expires)
+
+
+@router.post("/credentials/{id}/revocation", status_code=201, tags=["registry"])
+async def revoke_credential(id: Name, body: m.Reason, act: Act) -> m.Written:
+    """End a token (administrator, security, or its holder)."""
+    seq = await act(lambda tx, by: registry.revoke_credential(tx, by, act.owner, id=id, reason=body.reason))
+    return m.Written(seq=seq)
+
+
+@router.post("/purposes", status_code=201, tags=["rules"])
+async def adopt_purposes(body: m.Purposes, act: Act) -> m.Written:
+    """Put a purpose tree in force (steward or legal)."""
+    nodes = [Node(**node.model_dump()) for node in body.nodes]
+    return m.Written(seq=await act(lambda tx, by: rules.adopt_purposes(tx, by, act.owner, nodes=nodes)))
+
+
+@router.post("/policies", status_code=201, tags=["rules"])
+async def adopt_policy(body: m.Policy, act: Act) -> m.Written:
+    """Put a decision policy in force (security)."""
+    return m.Written(seq=await act(lambda tx, by: rules.adopt_policy(tx, by, act.owner, **body.model_dump())))
+
+
+@router.post("/security-policies", status_code=201, tags=["rules"])
+async def adopt_security_policy(body: m.SecurityPolicy, act: Act) -> m.Written:
+    """Put a security policy of labels in force (security)."""
+    seq = await act(lambda tx, by: rules.adopt_security_policy(tx, by, act.owner, spif=body.spif.encode()))
+    return m.Written(seq=seq)
+
+
+@router.post("/datasets", status_code=201, tags=["data"])
+async def register_dataset(body: m.Dataset, act: Act) -> m.Written:
+    """Make a dataset known (steward)."""
+    return m.Written(seq=await act(lambda tx, by: data.register_dataset(tx, by, act.owner, **body.model_dump())))
+
+
+@router.post("/datasets/{id}/versions", status_code=201, tags=["data"])
+async def register_version(id: Name, body: m.Version, act: Act) -> m.Written:
+    """Register a version with its card, signed manifest and label (steward). All three are verified first."""
+    documents = data.Documents(
+        card=body.card.encode(),
+        manifest=body.manifest.encode(),
+        public_key=body.public_key.encode(),
+        files=body.files,
+        label=body.label.encode() if body.label is not None else None,
+        security_policy=body.security_policy,
+    )
+    bounds = RecordedBounds(
+        purposes=tuple(sorted(set(body.bounds.purposes))),
+        countries=tuple(sorted(set(body.bounds.countries))),
+        until=body.bounds.until,
+    )
+    seq = await act(
+        lambda tx, by: data.register_version(
+            tx,
+            by,
+            act.owner,
+            dataset=id,
+            version=body.version,
+            tier=body.tier,
+            documents=documents,
+            bounds=bounds,
+            derived_from=body.derived_from,
+        )
+    )
+    return m.Written(seq=seq)
+
+
+@router.post("/datasets/{id}/versions/{version}/withdrawal", status_code=201, tags=["data"])
+async def withdraw_version(id: Name, version: Name, body: m.Reason, act: Act) -> m.Written:
+    """Close a version, and with it all that was derived from it (steward or security)."""
+    seq = await act(
+        lambda tx, by: data.withdraw_version(tx, by, act.owner, dataset=id, version=version, reason=body.reason)
+    )
+    return m.Written(seq=seq)
+
+
+@router.post("/agreements", status_code=201, tags=["sharing"])
+async def propose_agreement(body: m.Agreement, act: Act) -> m.Written:
+    """Propose terms to a partner, from a template (steward or legal)."""
+    template = read_template(body.template, body.template_version)
+    duties = tuple(Duty(type=duty.type, within_hours=duty.within_hours) for duty in body.terms.obligations)
+    terms = Terms(**{**_sets(body.terms.model_dump(exclude={"obligations"})), "obligations": duties})
+    seq = await act(
+        lambda tx, by: agreements.propose_agreement(
+            tx, by, act.owner, id=body.id, template=template, consumer=body.consumer, terms=terms
+        )
+    )
+    return m.Written(seq=seq)
+
+
+def read_template(name: str, version: str) -> bytes:
+    """Read a template's terms from `agreements/`. Raises NotFound."""
+    path = folder("agreements") / name / version / "terms.json"
+    if not path.is_file():
+        raise NotFound("agreement template", f"{name}/{version}")
+    return path.read_bytes()
+
+
+def _sets(terms: dict[str, Any]) -> dict[str, Any]:
+    """Give lists as sorted tuples, each value once: the one form that a set has in an entry."""
+    return {name: tuple(sorted(set(v))) if isinstance(v, list) else v for name, v in terms.items()}
+
+
+@router.post("/agreements/{id}/signatures", status_code=201, tags=["sharing"])
+async def sign_agreement(id: Name, act: Act) -> m.Written:
+    """Sign for one's own organisation (the owner's legal, the partner's signatory)."""
+    return m.Written(seq=await act(lambda tx, by: agreements.sign_agreement(tx, by, act.owner, id=id)))
+
+
+@router.post("/access-requests", status_code=201, tags=["sharing"])
+async def request_access(body: m.AccessRequest, act: Act) -> m.UnderReview:
+    """Ask for access under an agreement in force (a partner's applicant). The answer names the quorum."""
+    terms = GrantTerms(**_sets(body.terms.model_dump()))
+    found = await act(
+        lambda tx, by: access.request_access(
+            tx,
+            by,
+            id=body.id,
+            agreement=body.agreement,
+            resource=body.resource,
+            terms=terms,
+            justification=body.justification,
+        )
+    )
+    return m.UnderReview(seq=found.seq, id=found.id, quorum=list(found.quorum))
+
+
+@router.post("/access-requests/{id}/votes", status_code=201, tags=["sharing"])
+async def vote_on_access(id: Name, body: m.Vote, act: Act) -> m.VoteCounted:
+    """Vote on a request, in one role. The vote that completes the quorum issues the grant."""
+    counted = await act(
+        lambda tx, by: access.vote_on_access(
+            tx, by, act.owner, id=id, role=body.role, approve=body.vote == "approve", note=body.note
+        )
+    )
+    return m.VoteCounted(
+        seq=counted.seq,
+        outcome=counted.outcome,
+        missing_roles=list(counted.missing_roles),
+        grant=counted.grant,
+        granted_seq=counted.granted_seq,
+    )
+
+
+@router.post("/grants/{id}/revocation", status_code=201, tags=["sharing"])
+async def revoke_grant(id: Name, body: m.Reason, act: Act) -> m.Written:
+    """End a grant, alone and at once (steward, security or legal)."""
+    seq = await act(lambda tx, by: access.revoke_grant(tx, by, act.owner, id=id, reason=body.reason))
+    return m.Written(seq=seq)
+
+
+@router.post("/uses", status_code=201, tags=["use"])
+async def report_use(body: m.Use, act: Act) -> m.Written:
+    """Report a use made under an allow (scope `report`). One that no allow covers is refused, and put on record."""
+    report = body.model_dump(exclude={"quantity"})
+    quantity = Quantity(**body.quantity.model_dump())
+    return m.Written(seq=await act(lambda tx, by: uses.report_use(tx, by, act.owner, quantity=quantity, **report)))
+
+
+@router.post("/runs", status_code=201, tags=["training"])
+async def start_run(body: m.Run, act: Act) -> m.Written:
+    """Start a training run under decisions that allow it (scope `train`)."""
+    return m.Written(seq=await act(lambda tx, by: runs.start_run(tx, by, id=body.id, decisions=body.decisions)))
+
+
+@router.post("/runs/{id}/end", status_code=201, tags=["training"])
+async def finish_run(id: Name, body: m.RunEnd, act: Act) -> m.Written:
+    """Say how a run ended (scope `train`)."""
+    return m.Written(seq=await act(lambda tx, by: runs.finish_run(tx, by, id=id, **body.model_dump())))
+
+
+@router.post("/weights", status_code=201, tags=["training"])
+async def register_weights(body: m.Weights, act: Act) -> m.Written:
+    """Register what a complete run made (scope `train`). Its label and bounds follow from its inputs'."""
+    seq = await act(
+        lambda tx, by: runs.register_weights(
+            tx,
+            by,
+            id=body.id,
+            run=body.run,
+            manifest=body.manifest.encode(),
+            public_key=body.public_key.encode(),
+            files=body.files,
+        )
+    )
+    return m.Written(seq=seq)
+
+
+@router.post("/promotions", status_code=201, tags=["promotion"])
+async def propose_promotion(body: m.Promotion, act: Act) -> m.UnderReview:
+    """Propose to move weights one stage on. Evidence under a threshold is refused, on record."""
+    found = await act(
+        lambda tx, by: promotions.propose_promotion(
+            tx,
+            by,
+            id=body.id,
+            weights=body.weights,
+            stage=body.stage,
+            evidence=[Evidence(**item.model_dump()) for item in body.evidence],
+            thresholds=[Threshold(**item.model_dump()) for item in body.thresholds],
+        )
+    )
+    return m.UnderReview(seq=found.seq, id=found.id, quorum=list(found.quorum))
+
+
+@router.post("/promotions/{id}/votes", status_code=201, tags=["promotion"])
+async def vote_on_promotion(id: Name, body: m.Vote, act: Act) -> m.PromotionVoteCounted:
+    """Vote as a member of the board, in one role. Those who trained the weights are refused, on record."""
+    counted = await act(
+        lambda tx, by: promotions.vote_on_promotion(
+            tx, by, act.owner, id=id, role=body.role, approve=body.vote == "approve", note=body.note
+        )
+    )
+    return m.PromotionVoteCounted(
+        seq=counted.seq,
+        outcome=counted.outcome,
+        missing_roles=list(counted.missing_roles),
+        stage=counted.stage,
+        promoted_seq=counted.promoted_seq,
+    )

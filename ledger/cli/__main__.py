@@ -1,0 +1,5 @@
+"""`python -m ledger.cli` is `oblik`."""
+
+from ledger.cli import main
+
+main()

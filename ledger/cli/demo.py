@@ -1,0 +1,145 @@
+"""The demonstration: a fresh ledger, a real service, the story over HTTP, and an auditor who needs neither."""
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from ledger.cli.client import UnexpectedAnswer, say
+from ledger.cli.inputs import Inputs, example_inputs, real_inputs
+from ledger.cli.story import MINISTRY, Story
+from ledger.errors import Misconfigured
+
+ORIGIN = "demo.oblik.example/ledger"
+ADMINISTRATOR = "v.melnyk"
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+def run(*, inputs: Path | None, leave_running: bool) -> int:
+    """Play the story on a ledger made for it. Returns the exit code: 0 only if everything came out as told."""
+    chosen = real_inputs(inputs) if inputs is not None else example_inputs()
+    with tempfile.TemporaryDirectory(prefix="oblik-demo-") as name:
+        data = Path(name)
+        token = _init(data)
+        with _serving(data) as address:
+            _play(address, token, chosen)
+            _audit(data)
+            if leave_running:
+                _wait(address)
+    return 0
+
+
+def _oblik(*arguments: str, data: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would, in a process of its own."""
+    command = [sys.executable, "-m", "ledger.cli", *arguments]
+    return subprocess.run(command, env=_environment(data), capture_output=True, text=True, check=check)
+
+
+def _environment(data: Path) -> dict[str, str]:
+    return {**os.environ, "OBLIK_DATA": str(data), "OBLIK_DATABASE_URL": ""}
+
+
+def _init(data: Path) -> str:
+    """Open the ledger, as its operator does. Returns the administrator's token."""
+    arguments = ("init", "--origin", ORIGIN, "--owner", MINISTRY, "--administrator", ADMINISTRATOR)
+    printed = _oblik(*arguments, data=data).stdout
+    token = re.search(r"oblik_\S+", printed)
+    if token is None:
+        raise UnexpectedAnswer(f"`oblik init` printed no token: {printed}")
+    say(f"A ledger is opened: keys are made, and {ADMINISTRATOR} is its first administrator.", 2)
+    return token[0]
+
+
+@contextmanager
+def _serving(data: Path) -> Iterator[str]:
+    """Run the service on a free port of this machine, and end it."""
+    port = _free_port()
+    command = [sys.executable, "-m", "ledger.cli", "serve", "--port", str(port)]
+    with subprocess.Popen(command, env=_environment(data), start_new_session=True) as process:
+        address = f"http://127.0.0.1:{port}"
+        try:
+            _wait_until_up(process, address)
+            yield address
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], address: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise Misconfigured(f"the service ended with exit code {process.returncode}")
+        try:
+            if httpx.get(f"{address}/healthz").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise Misconfigured(f"the service did not come up within {START_SECONDS} seconds")
+
+
+def _play(address: str, token: str, inputs: Inputs) -> None:
+    with httpx.Client(base_url=address, timeout=30) as http:
+        story = Story(http, administrator=ADMINISTRATOR, token=token, inputs=inputs, now=datetime.now(UTC))
+        story.play()
+
+
+def _audit(data: Path) -> None:
+    """Verify offline; then change one byte in a copy, and have the entry named."""
+    database = data / "ledger.db"
+    say("The auditor verifies the whole history offline:")
+    print(_oblik("verify", str(database), data=data).stdout, end="", flush=True)
+    say("and derives every decision again, from the ledger alone:")
+    print(_oblik("replay", str(database), data=data).stdout, end="", flush=True)
+    changed = data / "changed.db"
+    with sqlite3.connect(database) as source, sqlite3.connect(changed) as copy:
+        source.backup(copy)
+    seq = _change_a_byte(changed)
+    found = _oblik("verify", str(changed), data=data, check=False)
+    if found.returncode != 1 or f"entry {seq}:" not in found.stderr:
+        raise UnexpectedAnswer(f"a changed byte in entry {seq} was not found: {found.stdout}{found.stderr}")
+    say(f"One byte of entry {seq} is changed in a copy, behind the triggers' back, and verification names it:")
+    print(found.stderr, end="", flush=True)
+
+
+def _change_a_byte(database: Path) -> int:
+    """Change an entry as someone with the database's file would: drop the trigger, then write."""
+    with sqlite3.connect(database) as copy:
+        copy.execute("DROP TRIGGER entry_no_update")
+        find = "SELECT seq, data FROM entry WHERE instr(data, CAST('grant.issued' AS BLOB)) > 0"
+        seq, data = copy.execute(find).fetchone()
+        copy.execute("UPDATE entry SET data = ? WHERE seq = ?", (data.replace(b"redacted", b"redactex", 1), seq))
+    copy.close()
+    return int(seq)
+
+
+def _wait(address: str) -> None:
+    """Leave the service running until Ctrl-C."""
+    print(f"\nThe service is running at {address} (API: {address}/openapi.json). Ctrl-C ends it.", flush=True)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        print()

@@ -1,0 +1,84 @@
+"""What the offline commands read from, and how they show that they are getting on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ledger.errors import Misconfigured, show
+from ledger.services.verifying import DatabaseSource, ExportSource, Source
+from ledger.storage.engine import open_engine
+from ledger.storage.schema import check_schema
+
+SQLITE_MAGIC = b"SQLite format 3\0"
+
+REDRAW_EVERY = 1_000
+"""Entries between two looks at the bar: redrawing is not what the time is for."""
+
+
+class Bar:
+    """A progress bar that costs nothing for each entry."""
+
+    def __init__(self, progress: Progress, task: int) -> None:
+        self._progress, self._task, self._behind = progress, task, 0
+
+    def expect(self, total: int) -> None:
+        """Say how many there are."""
+        self._progress.update(self._task, total=total)  # type: ignore[arg-type]
+
+    def advance(self, count: int) -> None:
+        """Say that so many more are done."""
+        self._behind += count
+        if self._behind >= REDRAW_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show where it stands."""
+        self._progress.advance(self._task, self._behind)  # type: ignore[arg-type]
+        self._behind = 0
+
+
+@contextmanager
+def progress_bar(what: str, *, hidden: bool) -> Iterator[Bar]:
+    """Show a bar on stderr, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as progress:
+        bar = Bar(progress, progress.add_task(what, total=None))
+        yield bar
+        bar.flush()
+
+
+@contextmanager
+def open_source(source: str) -> Iterator[Callable[[], Source]]:
+    """Open a database or an exported file for reading, as often as it is asked for. Raises Misconfigured."""
+    url = _database_url(source)
+    if url is None:
+        with Path(source).open("rb") as file:
+
+            def reopen() -> Source:
+                file.seek(0)
+                return ExportSource(file)
+
+            yield reopen
+        return
+    engine = open_engine(url)
+    check_schema(engine)
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        yield lambda: DatabaseSource(connection)
+
+
+def _database_url(source: str) -> str | None:
+    """Give the URL of a database; None where the source is an exported file."""
+    if "://" in source:
+        return source
+    try:
+        with Path(source).open("rb") as file:
+            magic = file.read(len(SQLITE_MAGIC))
+    except OSError as error:
+        raise Misconfigured(f"{show(source)} cannot be read: {error.strerror}") from None
+    return f"sqlite:///{source}" if magic == SQLITE_MAGIC else None

@@ -1,0 +1,121 @@
+"""Every exception that Oblik raises on purpose.
+
+    OblikError
+    ├── Rejected                 the caller's doing; the caller can mend it
+    │   ├── Malformed            input is not of the form asked for; names the field by JSON pointer
+    │   ├── TooLarge             input is over a named limit
+    │   ├── Unauthenticated      no credential, or one that is unknown, expired or revoked
+    │   ├── Forbidden            a known caller may not do this
+    │   ├── NotFound             the thing named does not exist, or is not the caller's to see
+    │   └── Conflict             the thing's present state does not permit this
+    ├── Unverified               bytes from outside do not prove what they claim
+    │   ├── BadEntry             a ledger entry is not canonical, or breaks the chain; names its index
+    │   ├── BadProof             a Merkle proof does not lead to the root
+    │   ├── BadNote              a signed note is malformed, or no known key signed it
+    │   ├── BadCheckpoint        a checkpoint is malformed, or commits to another history
+    │   └── BadManifest          a signed manifest is malformed, or does not match its files
+    ├── Unavailable              the ledger cannot be written or read now: nothing was allowed, try again
+    └── Misconfigured            the operator's doing: a missing, older or newer database, a wrong key
+
+An exception takes the offending value and writes its own message: lower case, input in backticks. `help` says what to
+do about it, apart from what was wrong.
+"""
+
+SHOWN_VALUE_CHARACTERS = 80
+"""How much of an offending value a message repeats: enough to recognise it, too little to flood a log."""
+
+
+def show(value: object) -> str:
+    """Give `value` in backticks, cut to `SHOWN_VALUE_CHARACTERS`."""
+    text = value if isinstance(value, str) else repr(value)
+    if len(text) > SHOWN_VALUE_CHARACTERS:
+        text = text[:SHOWN_VALUE_CHARACTERS] + "…"
+    return f"`{text}`"
+
+
+class OblikError(Exception):
+    """The root: `problem` says what was wrong, `help` what to do about it ("" where there is nothing to add)."""
+
+    def __init__(self, problem: str, *, help: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.help = help
+
+    def __str__(self) -> str:
+        """One line for a terminal or a log."""
+        return f"{self.problem} ({self.help})" if self.help else self.problem
+
+
+class Rejected(OblikError):  # noqa: N818 - the branches are named after what happened
+    """The caller's doing; the caller can mend it."""
+
+
+class Malformed(Rejected):
+    """Input is not of the form asked for. `pointer` is a JSON pointer (RFC 6901) to the field, "" for the whole."""
+
+    def __init__(self, pointer: str, problem: str, *, help: str = "") -> None:
+        super().__init__(f"{pointer}: {problem}" if pointer else problem, help=help)
+        self.pointer = pointer
+
+
+class TooLarge(Rejected):
+    """Input is over a named limit."""
+
+    def __init__(self, what: str, *, limit: int, unit: str = "bytes") -> None:
+        super().__init__(f"{what} is over the limit of {limit:,} {unit}")
+        self.limit = limit
+
+
+class Unauthenticated(Rejected):
+    """No credential, or one that is unknown, expired or revoked. Which of these it was is not told."""
+
+
+class Forbidden(Rejected):
+    """A known caller may not do this."""
+
+
+class NotFound(Rejected):
+    """The thing named does not exist, or is not the caller's to see."""
+
+    def __init__(self, what: str, name: object) -> None:
+        super().__init__(f"no {what} {show(name)}")
+
+
+class Conflict(Rejected):
+    """The thing's present state does not permit this."""
+
+
+class Unverified(OblikError):  # noqa: N818
+    """Bytes from outside do not prove what they claim."""
+
+
+class BadEntry(Unverified):
+    """A ledger entry is not canonical, or breaks the chain. `seq` is the index at which it stands."""
+
+    def __init__(self, seq: int, problem: str) -> None:
+        super().__init__(f"entry {seq}: {problem}")
+        self.seq = seq
+
+
+class BadProof(Unverified):
+    """A Merkle proof does not lead to the root."""
+
+
+class BadNote(Unverified):
+    """A signed note is malformed, or no known key signed it."""
+
+
+class BadCheckpoint(Unverified):
+    """A checkpoint is malformed, or commits to another history."""
+
+
+class BadManifest(Unverified):
+    """A signed manifest is malformed, or does not match its files."""
+
+
+class Unavailable(OblikError):  # noqa: N818
+    """The ledger cannot be written or read now: nothing was allowed, try again."""
+
+
+class Misconfigured(OblikError):  # noqa: N818
+    """The operator's doing: a missing, older or newer database, a wrong key."""

@@ -1,0 +1,30 @@
+"""The catalogue: one struct per kind of entry, with its version, what may be sealed, and whom it concerns.
+
+An event is the `body` of an entry (`ledger.log.entry`). Its projector, which folds it into tables, lies in
+`ledger.storage.projectors`. A kind is never changed in place: a new version gets a new struct, and the old one stays
+readable for ever. No body holds a float, an enum by number, or a local time.
+
+    catalogue     the base class, the registry, reading a body back
+    registry      organisations, members, credentials
+    rules         purposes, policies, security policies of labels
+    data          datasets, versions, weights, runs
+    sharing       agreements, access requests, grants
+    decisions     decisions and the use made of them
+    promotion     what moves weights towards deployment
+"""
+
+from ledger.events import data, decisions, promotion, registry, rules, sharing
+from ledger.events.catalogue import CATALOGUE, Event, event_of, replayable
+
+__all__ = [
+    "CATALOGUE",
+    "Event",
+    "data",
+    "decisions",
+    "event_of",
+    "promotion",
+    "registry",
+    "replayable",
+    "rules",
+    "sharing",
+]

@@ -1,0 +1,172 @@
+"""One entry of the ledger: a JSON object in canonical form, at most 65,535 bytes.
+
+    {"about":{"org:acme":[5,15]},"at":"2026-11-21T09:30:00.123456Z","body":{"grant":"g-7"},"by":{"person":"o.koval"},
+     "kind":"grant.revoked","prev":"<64 hex>","sealed":{"reason":"<43 base64url>"},"seq":17,"v":1}
+
+(on one line). `prev` is the leaf hash of entry seq - 1, 64 zeros at seq 0. `about` names the streams that the entry
+belongs to, each with the entry's ordinal there, from 0, and the `seq` of the stream's previous entry, -1 for none.
+`sealed` holds commitments, and is left out when there are none. `v` is the version of the kind's body, from 1.
+
+An entry is hashed as its bytes stand; `parse_entry` accepts only the bytes that `format_entry` would give.
+"""
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from ledger.errors import BadEntry, Malformed, TooLarge, show
+from ledger.log import canonical
+from ledger.log.merkle import HASH_BYTES
+
+MAX_ENTRY_BYTES = 65_535
+"""The most that an entry bundle's 16-bit length can say (C2SP tlog-tiles)."""
+
+GENESIS_PREV = bytes(HASH_BYTES)
+"""Stands for the leaf hash before the first entry."""
+
+FORMAT_VERSION = 1
+"""`v` of a kind's first body; a changed body counts on from here."""
+
+TIME_FORM = "2026-11-21T09:30:00.123456Z"
+"""RFC 3339 in UTC, always with six digits: the order as text is the order in time."""
+
+if TYPE_CHECKING:
+    Body: TypeAlias = dict[str, Any]
+    Count: TypeAlias = int
+    Last: TypeAlias = int
+    Version: TypeAlias = int
+else:
+    # What the decoder checks while it reads; to a type checker these are what they hold.
+    Body = dict[str, canonical.QUICK_VALUE]
+    Count = Annotated[int, msgspec.Meta(ge=0, le=canonical.MAX_INTEGER)]
+    Last = Annotated[int, msgspec.Meta(ge=-1, le=canonical.MAX_INTEGER)]
+    Version = Annotated[int, msgspec.Meta(ge=FORMAT_VERSION, le=canonical.MAX_INTEGER)]
+
+
+class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An entry as a value; see the module for its fields."""
+
+    about: dict[str, tuple[Count, Last]]
+    at: str
+    body: Body
+    by: dict[str, str]
+    kind: str
+    prev: str
+    sealed: dict[str, str] = {}
+    seq: Count
+    v: Version
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_decode = msgspec.json.Decoder(Entry).decode
+_is_kind = lru_cache(maxsize=1_000)(re.compile(r"[a-z_]+(?:\.[a-z_]+)+").fullmatch)  # there are some dozens of kinds
+_is_hash = re.compile(r"[0-9a-f]{64}").fullmatch
+_is_commitment = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]").fullmatch  # 256 bits leave two of the last six 0
+_has_time_form = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z").fullmatch
+_is_ordinary_time = re.compile(  # needs no calendar: every month has 28 days
+    r"[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
+).fullmatch
+
+
+def format_entry(entry: Entry) -> bytes:
+    """Give the entry's bytes. `body` may be a msgspec Struct: it becomes the object of its fields.
+
+    Raises TooLarge, or Malformed with a JSON pointer where the entry could not be read back.
+    """
+    if isinstance(entry.body, dict):  # a Struct's types say what it holds
+        canonical.check(entry.body, "/body")
+    try:
+        data = _encode(entry)
+    except (UnicodeEncodeError, TypeError, RecursionError) as error:
+        raise Malformed("", f"the entry is not JSON: {error}") from None
+    if len(data) > MAX_ENTRY_BYTES:
+        raise TooLarge("the entry", limit=MAX_ENTRY_BYTES)
+    _check_fields(_parse_quickly(data) or _parse_exactly(data), None)
+    return data
+
+
+def parse_entry(data: bytes, *, seq: int, prev: str | None = None) -> Entry:
+    """Read the bytes that stand at index `seq`. Raises BadEntry on anything but a canonical entry of that index.
+
+    `prev`, where the caller knows it, is what the entry has to carry as the hash of the one before it.
+    """
+    if len(data) > MAX_ENTRY_BYTES:
+        raise BadEntry(seq, f"is over the limit of {MAX_ENTRY_BYTES:,} bytes")
+    try:
+        entry = _parse_quickly(data) or _parse_exactly(data)
+        _check_fields(entry, prev)
+    except Malformed as error:
+        raise BadEntry(seq, str(error)) from None
+    if entry.seq != seq:
+        raise BadEntry(seq, f"/seq: says that it is entry {show(entry.seq)}")
+    return entry
+
+
+def _parse_quickly(data: bytes) -> Entry | None:
+    """Decode, encode again, compare. None where this cannot tell: text beyond ASCII, deep bodies, whatever is wrong."""
+    try:
+        entry = _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return entry if data.isascii() and _encode(entry) == data else None
+
+
+def _parse_exactly(data: bytes) -> Entry:
+    """Decode by the rules of `canonical` alone. Raises Malformed that names the place."""
+    fields = canonical.decode(data, limit=MAX_ENTRY_BYTES)
+    body = fields.get("body") if isinstance(fields, dict) else None
+    if not isinstance(body, dict):
+        raise Malformed("/body", "an entry is an object with an object `body`")
+    try:
+        entry = msgspec.convert(fields | {"body": {}}, Entry)
+    except msgspec.ValidationError as error:
+        raise Malformed("", str(error)) from None
+    if fields.get("sealed") == {}:
+        raise Malformed("/sealed", "is left out when there is none")
+    return msgspec.structs.replace(entry, body=body)
+
+
+def _check_fields(entry: Entry, prev: str | None) -> None:
+    """Check what the types do not say. Raises Malformed with a JSON pointer."""
+    if not _is_ordinary_time(entry.at):
+        _parse_time(entry.at, "/at")
+    if not _is_kind(entry.kind):
+        raise Malformed("/kind", f"{show(entry.kind)} is not words of a-z and _ joined by dots")
+    if prev is None and not _is_hash(entry.prev):
+        raise Malformed("/prev", f"{show(entry.prev)} is not 64 lowercase hex digits")
+    if prev is not None and entry.prev != prev:
+        raise Malformed("/prev", f"{show(entry.prev)} is not the hash of the entry before it, {show(prev)}")
+    if entry.sealed:
+        _check_sealed(entry.sealed)
+
+
+def _check_sealed(sealed: dict[str, str]) -> None:
+    for name, commitment in sealed.items():
+        if not _is_commitment(commitment):
+            raise Malformed(f"/sealed/{name}", f"{show(commitment)} is not a SHA-256 in base64url")
+
+
+def format_time(moment: datetime) -> str:
+    """Give `moment` as `2026-11-21T09:30:00.123456Z`. Raises ValueError on a time without its zone."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} does not say its zone")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Read what `format_time` gives, and nothing else. Raises Malformed."""
+    return _parse_time(text, "")
+
+
+def _parse_time(text: str, pointer: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text) if _has_time_form(text) else None
+    except ValueError:  # not in the calendar
+        moment = None
+    if moment is None:
+        raise Malformed(pointer, f"{show(text)} is not a time", help=f"written as {TIME_FORM}")
+    return moment

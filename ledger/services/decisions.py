@@ -1,0 +1,153 @@
+"""Deciding: from requests to drafts of entries, with the caller checked on the same state as everything else."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from ledger.access.decide import Decision, decide
+from ledger.access.facts import Facts
+from ledger.access.policy import Policy, load_policy
+from ledger.access.request import Request
+from ledger.errors import Forbidden, OblikError, Unavailable
+from ledger.events.decisions import Asked, DecisionRecorded
+from ledger.services.caller import Caller, check_caller, read_callers, require_scope
+from ledger.storage.facts import FactReader
+from ledger.storage.sequencer import Draft
+from ledger.storage.tables import PolicyRow, table
+from ledger.storage.transaction import read_attachment
+
+POLICY = table(PolicyRow)
+
+
+class Question(Struct, frozen=True):
+    """A request, and the hash of the token it came with."""
+
+    token_hash: str
+    request: Request
+
+
+class Answer(Struct, frozen=True):
+    """What the asker is told besides the index: a decision, under a policy, about a version of the resource."""
+
+    decision: Decision
+    policy: Policy
+    facts: Facts
+
+
+class Evaluator:
+    """Answers questions from one state of the ledger. Remembers callers and facts while `state_seq` stands still."""
+
+    def __init__(self, *, owner: str) -> None:
+        self._owner = owner
+        self._facts = FactReader()
+        self._policies = Policies()
+        self._callers: dict[str, Caller | None] = {}
+        self._callers_at: int | None = None
+
+    def __call__(
+        self, connection: sa.Connection, questions: Sequence[Question], *, now: str, state_seq: int
+    ) -> Sequence[Draft | OblikError]:
+        """Answer each question, in order: a draft of its entry, or the error for its asker."""
+        callers = self._read_callers(connection, {q.token_hash for q in questions}, state_seq)
+        policy = self._policies.in_force(connection, state_seq=state_seq)
+        facts = self._facts.gather(connection, [q.request for q in questions], state_seq=state_seq)
+        return [
+            self._answer(callers[question.token_hash], question.request, found, policy, now, state_seq)
+            for question, found in zip(questions, facts, strict=True)
+        ]
+
+    def _answer(  # noqa: PLR0917
+        self, caller: Caller | None, request: Request, facts: Facts, policy: Policy | None, now: str, state_seq: int
+    ) -> Draft | OblikError:
+        try:
+            known = check_caller(caller, now=now)
+            self._check_may_ask(known, request)
+            if policy is None:
+                raise Unavailable("no policy has been adopted, so nothing can be allowed", help="adopt a policy first")
+        except OblikError as error:
+            return error
+        decision = decide(request, facts, policy, now)
+        return Draft(record(request, facts, decision, state_seq), known.by, Answer(decision, policy, facts))
+
+    def _check_may_ask(self, caller: Caller, request: Request) -> None:
+        require_scope(caller, "evaluate")
+        if caller.org not in {request.org, self._owner}:
+            raise Forbidden(f"`{caller.name}` may ask for `{caller.org}` only, not for `{request.org}`")
+
+    def _read_callers(self, connection: sa.Connection, hashes: set[str], state_seq: int) -> dict[str, Caller | None]:
+        if self._callers_at != state_seq:
+            self._callers, self._callers_at = {}, state_seq
+        unknown = hashes - self._callers.keys()
+        if unknown:
+            found = read_callers(connection, unknown)
+            # Tokens that do not exist are not remembered: guesses must not fill the memory.
+            self._callers.update(found)
+            return {**self._callers, **dict.fromkeys(unknown - found.keys())}
+        return self._callers
+
+
+class Policies:
+    """The policy in force, loaded once for each digest."""
+
+    def __init__(self) -> None:
+        self._at: int | None = None
+        self._policy: Policy | None = None
+
+    def in_force(self, connection: sa.Connection, *, state_seq: int) -> Policy | None:
+        """Give the policy in force at `state_seq`, None where none has been adopted."""
+        if self._at != state_seq:
+            row = connection.execute(POLICY.select()).one_or_none()
+            if row is None:
+                self._policy = None
+            elif self._policy is None or self._policy.digest != row.digest:
+                self._policy = load_policy(
+                    row.name,
+                    read_attachment(connection, row.model_sha256).decode(),
+                    read_attachment(connection, row.rows_sha256).decode(),
+                )
+            self._at = state_seq
+        return self._policy
+
+
+def record(request: Request, facts: Facts, decision: Decision, state_seq: int) -> DecisionRecorded:
+    """Give a decision as the event that the ledger keeps."""
+    return DecisionRecorded(
+        asked=Asked(
+            action=request.action,
+            country=request.country,
+            environment=request.environment,
+            purpose=request.purpose,
+            resource=f"{request.resource_type}:{request.resource_id}",
+            subject=f"{request.subject_type}:{request.subject_id}",
+            tier=request.tier,
+        ),
+        org=request.org,
+        allowed=decision.allowed,
+        failed=tuple(f.clause for f in decision.findings if not f.holds),
+        rests_on=tuple(sorted({seq for f in decision.findings for seq in f.entries})),
+        policy=decision.policy,
+        evaluated_at=decision.evaluated_at,
+        state_seq=state_seq,
+        grant=decision.grant,
+        version=facts.resource.ref if facts.resource is not None else None,
+        errors=decision.errors,
+    )
+
+
+def asked_again(event: DecisionRecorded) -> Request:
+    """Give the request that a recorded decision answered."""
+    subject_type, _, subject_id = event.asked.subject.partition(":")
+    resource_type, _, resource_id = event.asked.resource.partition(":")
+    return Request(
+        subject_type=subject_type,
+        subject_id=subject_id,
+        org=event.org,
+        action=event.asked.action,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        purpose=event.asked.purpose,
+        tier=event.asked.tier,
+        environment=event.asked.environment,
+        country=event.asked.country,
+    )

@@ -1,0 +1,100 @@
+"""Reading the ledger from outside: head, entries, checkpoint, proofs."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from ledger.errors import Malformed, NotFound
+from ledger.log.checkpoint import Checkpoint, sign_checkpoint
+from ledger.log.note import Signer
+from ledger.log.proof import prove_consistency, prove_inclusion, root_at
+from ledger.services.caller import Caller, require_scope
+from ledger.storage.reading import Head, StoredEntry, read_entries, read_entry, read_head, tree_reader
+
+MAX_PAGE = 1_000
+"""Entries in one answer: about 600 kB."""
+
+
+class InclusionProof(Struct, frozen=True, kw_only=True):
+    """RFC 9162 §2.1.3: from the leaf's sibling up."""
+
+    index: int
+    size: int
+    leaf: bytes
+    root: bytes
+    hashes: Sequence[bytes]
+
+
+class ConsistencyProof(Struct, frozen=True, kw_only=True):
+    """RFC 9162 §2.1.4."""
+
+    old_size: int
+    new_size: int
+    old_root: bytes
+    new_root: bytes
+    hashes: Sequence[bytes]
+
+
+def signed_checkpoint(connection: sa.Connection, *, origin: str, signers: Sequence[Signer]) -> bytes:
+    """Sign the committed head. It is consistent with every earlier one, because the ledger is."""
+    head = read_head(connection)
+    return sign_checkpoint(Checkpoint(origin=origin, size=head.size, root=head.root), signers)
+
+
+def page_of_entries(connection: sa.Connection, caller: Caller, *, start: int, limit: int) -> list[StoredEntry]:
+    """Give up to `limit` entries from index `start`. For holders of the `read` scope."""
+    _check_reader(caller)
+    if not 1 <= limit <= MAX_PAGE:
+        raise Malformed("/limit", f"is not between 1 and {MAX_PAGE:,}")
+    head = read_head(connection)
+    return list(read_entries(connection, start, min(start + limit, head.size)))
+
+
+def one_entry(connection: sa.Connection, caller: Caller, *, seq: int) -> StoredEntry:
+    """Give one entry. For holders of the `read` scope."""
+    _check_reader(caller)
+    return read_entry(connection, seq)
+
+
+def _check_reader(caller: Caller) -> None:
+    require_scope(caller, "read")
+
+
+def inclusion_proof(connection: sa.Connection, *, index: int, size: int | None) -> InclusionProof:
+    """Prove that the entry at `index` is in the tree of `size` entries (the present one by default)."""
+    size = _size(connection, size)
+    if not 0 <= index < size:
+        raise NotFound(f"entry in a tree of {size:,}", index)
+    read = tree_reader(connection)
+    return InclusionProof(
+        index=index,
+        size=size,
+        leaf=read_entry(connection, index).leaf,
+        root=root_at(size, read),
+        hashes=prove_inclusion(index, size, read),
+    )
+
+
+def consistency_proof(connection: sa.Connection, *, old: int, new: int | None) -> ConsistencyProof:
+    """Prove that the tree of `new` entries (the present one by default) begins with that of `old`."""
+    new = _size(connection, new)
+    if not 1 <= old <= new:
+        raise Malformed("/old", f"is not between 1 and {new:,}")
+    read = tree_reader(connection)
+    return ConsistencyProof(
+        old_size=old,
+        new_size=new,
+        old_root=root_at(old, read),
+        new_root=root_at(new, read),
+        hashes=prove_consistency(old, new, read),
+    )
+
+
+def _size(connection: sa.Connection, size: int | None) -> int:
+    head: Head = read_head(connection)
+    if size is None:
+        return head.size
+    if not 1 <= size <= head.size:
+        raise Malformed("/size", f"is not between 1 and {head.size:,}, the present size")
+    return size

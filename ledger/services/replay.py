@@ -1,0 +1,116 @@
+"""Replay (I5): from entries and attachments alone, fold the state and derive every decision again.
+
+The fold runs over a fresh SQLite database in memory, through the projectors that the live tables were written by. For
+each recorded decision the request, facts and policy of that moment are put together and decided on again; whatever
+differs from what was recorded is a finding.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy.pool import StaticPool
+from sqlmodel import SQLModel
+
+from ledger.access.decide import decide
+from ledger.events import event_of, replayable
+from ledger.events.decisions import DecisionRecorded
+from ledger.log.entry import Entry
+from ledger.services.decisions import Policies, asked_again, record
+from ledger.storage.facts import FactReader
+from ledger.storage.rebuild import Fold
+from ledger.storage.tables import AttachmentRow, table
+from ledger.storage.tail import NO_ENTRY
+
+Progress = Callable[[int], None]
+Attachment = tuple[str, str, bytes]
+"""(SHA-256 in hex, media type, bytes)"""
+
+MAX_PENDING = 500
+"""Decisions derived together, between changes of state, so that their facts are read at once."""
+
+
+class Finding(Struct, frozen=True):
+    """A decision that does not come out as recorded."""
+
+    seq: int
+    problem: str
+
+
+class Replayed(Struct, frozen=True, kw_only=True):
+    """What a replay found."""
+
+    entries: int
+    decisions: int
+    findings: Sequence[Finding]
+    unknown: dict[str, int]
+    """Kinds that this version does not know, replayed as nothing."""
+
+
+class Replay:
+    """Folds entries in order, deriving decisions again as they come."""
+
+    def __init__(self, attachments: Iterable[Attachment]) -> None:
+        engine = sa.create_engine("sqlite://", poolclass=StaticPool)
+        SQLModel.metadata.create_all(engine)
+        self._connection = engine.connect()
+        rows = [{"sha256": digest, "media_type": kind, "data": data} for digest, kind, data in attachments]
+        if rows:
+            self._connection.execute(table(AttachmentRow).insert(), rows)
+        self._fold = Fold(self._connection)
+        self._facts, self._policies = FactReader(), Policies()
+        self._state_seq = NO_ENTRY
+        self._pending: list[tuple[int, DecisionRecorded]] = []
+        self._findings: list[Finding] = []
+        self._entries = self._decisions = 0
+
+    def add(self, entry: Entry) -> None:
+        """Take the next entry. Raises BadEntry where its body is not of its kind."""
+        self._entries += 1
+        event = event_of(entry) if replayable(entry) else None
+        if isinstance(event, DecisionRecorded):
+            self._pending.append((entry.seq, event))
+            if len(self._pending) >= MAX_PENDING:
+                self._settle()
+        elif event is None or event.CHANGES_STATE:
+            self._settle()
+            self._fold.apply(entry)
+            self._state_seq = entry.seq if event is not None else self._state_seq
+        else:
+            self._fold.apply(entry)
+
+    def finish(self) -> Replayed:
+        """Derive what is pending, and tell what was found."""
+        self._settle()
+        self._connection.close()
+        return Replayed(
+            entries=self._entries,
+            decisions=self._decisions,
+            findings=tuple(self._findings),
+            unknown=self._fold.unknown,
+        )
+
+    def _settle(self) -> None:
+        if not self._pending:
+            return
+        requests = [asked_again(event) for _, event in self._pending]
+        facts = self._facts.gather(self._connection, requests, state_seq=self._state_seq)
+        policy = self._policies.in_force(self._connection, state_seq=self._state_seq)
+        for (seq, event), request, found in zip(self._pending, requests, facts, strict=True):
+            self._decisions += 1
+            if policy is None:
+                self._findings.append(Finding(seq, "was decided before any policy was adopted"))
+                continue
+            derived = record(request, found, decide(request, found, policy, event.evaluated_at), self._state_seq)
+            if derived != event:
+                self._findings.append(Finding(seq, _difference(event, derived)))
+        self._pending.clear()
+
+
+def _difference(recorded: DecisionRecorded, derived: DecisionRecorded) -> str:
+    """Name each field in which the two differ."""
+    fields = [name for name in recorded.__struct_fields__ if getattr(recorded, name) != getattr(derived, name)]
+    parts = [
+        f"{name} is recorded as {getattr(recorded, name)!r}, derived as {getattr(derived, name)!r}" for name in fields
+    ]
+    return "; ".join(parts)

@@ -1,0 +1,60 @@
+"""Adopting rules: purposes, the decision policy, and the security policies of labels. Each was checked before."""
+
+from collections.abc import Sequence
+
+from ledger.access.policy import load_policy
+from ledger.errors import Conflict, NotFound
+from ledger.events import rules
+from ledger.governance.purposes import Node, PurposeTree, parse_tree
+from ledger.governance.spif import SecurityPolicy, parse_spif
+from ledger.services.caller import Caller, require_role
+from ledger.storage.tables import PurposeRow, SecurityPolicyRow, table
+from ledger.storage.transaction import Transaction
+
+PURPOSE, SECURITY_POLICY = table(PurposeRow), table(SecurityPolicyRow)
+
+
+def adopt_purposes(tx: Transaction, caller: Caller, owner: str, *, nodes: Sequence[Node]) -> int:
+    """Put a purpose tree in force, in place of the one before."""
+    require_role(caller, "legal", "steward", org=owner)
+    parse_tree(nodes)
+    return tx.append(rules.PurposesAdopted(nodes=tuple(nodes)), caller.by)
+
+
+def adopt_policy(tx: Transaction, caller: Caller, owner: str, *, name: str, model: str, rows: str) -> int:
+    """Put a decision policy in force. Its texts are kept beside the ledger, by digest, for replay."""
+    require_role(caller, "security", org=owner)
+    policy = load_policy(name, model, rows)
+    adopted = rules.PolicyAdopted(
+        name=name,
+        digest=policy.digest,
+        model_sha256=tx.attach(model.encode(), "text/plain"),
+        rows_sha256=tx.attach(rows.encode(), "text/csv"),
+    )
+    return tx.append(adopted, caller.by)
+
+
+def adopt_security_policy(tx: Transaction, caller: Caller, owner: str, *, spif: bytes) -> int:
+    """Put a security policy (SPIF) in force, by which labels that name it are read."""
+    require_role(caller, "security", org=owner)
+    policy = parse_spif(spif)
+    adopted = rules.SecurityPolicyAdopted(name=policy.name, spif_sha256=tx.attach(spif, "application/xml"))
+    return tx.append(adopted, caller.by)
+
+
+def purposes_in_force(tx: Transaction) -> PurposeTree:
+    """Read the purpose tree in force. Raises Conflict where none has been adopted."""
+    rows = tx.rows(PURPOSE.select().order_by(PURPOSE.c.position))
+    if not rows:
+        raise Conflict("no purposes have been adopted", help="adopt a purpose tree first")
+    return parse_tree(
+        [Node(id=r.id, parent=r.parent, cls=r.cls, prohibited=r.prohibited, en=r.en, uk=r.uk) for r in rows]
+    )
+
+
+def security_policy(tx: Transaction, name: str) -> SecurityPolicy:
+    """Read a security policy in force. Raises NotFound."""
+    row = tx.row(SECURITY_POLICY.select().where(SECURITY_POLICY.c.name == name))
+    if row is None:
+        raise NotFound("adopted security policy", name)
+    return parse_spif(tx.attachment(row.spif_sha256))

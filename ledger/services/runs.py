@@ -1,0 +1,120 @@
+"""Training runs, started under a decision that allowed them, and the weights that come of them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.errors import Conflict, Forbidden, Malformed, NotFound, show
+from ledger.events import data
+from ledger.events.data import RecordedBounds
+from ledger.governance.lineage import meet
+from ledger.governance.manifest import check_files, open_manifest
+from ledger.services.caller import Caller, require_enrolled, require_scope
+from ledger.services.data import bounds_of, derived_label, get_resource
+from ledger.services.rules import purposes_in_force
+from ledger.services.uses import find_decision
+from ledger.storage.columns import load
+from ledger.storage.tables import GrantRow, RunRow, WeightsRow, table
+from ledger.storage.transaction import Transaction
+
+GRANT, RUN, WEIGHTS = table(GrantRow), table(RunRow), table(WeightsRow)
+
+TRAINING = frozenset({"train", "tune", "improve"})
+"""Activities that change weights: an allow for one of them is what a run starts under."""
+
+
+def start_run(tx: Transaction, caller: Caller, *, id: str, decisions: Sequence[int]) -> int:
+    """Record that training began on what the decisions allowed: each an allow to train, its grant still in force."""
+    require_scope(caller, "train")
+    require_enrolled(caller)
+    if tx.row(RUN.select().where(RUN.c.id == id)) is not None:
+        raise Conflict(f"run {show(id)} exists already")
+    inputs = [_input(tx, caller, i, seq) for i, seq in enumerate(decisions)]
+    if not inputs:
+        raise Malformed("/decisions", "is empty", help="name the decisions that allow the run")
+    started = data.RunStarted(
+        id=id, org=caller.org, decisions=tuple(sorted(set(decisions))), inputs=tuple(sorted(set(inputs)))
+    )
+    return tx.append(started, caller.by)
+
+
+def _input(tx: Transaction, caller: Caller, i: int, seq: int) -> str:
+    """Give what one decision allows to train on."""
+    decision, pointer = find_decision(tx, seq), f"/decisions/{i}"
+    if decision is None or decision.org != caller.org:
+        raise Malformed(pointer, f"entry {seq} is no decision for `{caller.org}`")
+    if not decision.allowed or decision.asked.action not in TRAINING:
+        raise Forbidden(f"{pointer}: the decision in entry {seq} does not allow training")
+    grant = tx.row(GRANT.select().where(GRANT.c.id == decision.grant))
+    if grant is None or grant.revoked_seq is not None or load(grant.terms, dict)["ends"] <= tx.now:
+        raise Forbidden(
+            f"{pointer}: the grant behind entry {seq} is no longer in force", help="ask for a decision again"
+        )
+    if decision.version is None:
+        raise Malformed(pointer, f"the decision in entry {seq} led to no version")
+    return decision.version
+
+
+def finish_run(
+    tx: Transaction,
+    caller: Caller,
+    *,
+    id: str,
+    outcome: str,
+    metrics: Mapping[str, str],
+) -> int:
+    """Record how a run ended."""
+    require_scope(caller, "train")
+    _own_run(tx, caller, id, status="started")
+    if outcome == "complete":
+        ended = data.RunFinished(id=id, org=caller.org, outcome="complete", metrics=dict(metrics))
+    else:
+        ended = data.RunFinished(
+            id=id, org=caller.org, outcome="failed" if outcome == "failed" else "aborted", metrics=dict(metrics)
+        )
+    return tx.append(ended, caller.by)
+
+
+def register_weights(
+    tx: Transaction,
+    caller: Caller,
+    *,
+    id: str,
+    run: str,
+    manifest: bytes,
+    public_key: bytes,
+    files: Mapping[str, str],
+) -> int:
+    """Make the output of a finished run known as weights. Label and bounds are derived from all its inputs (I6)."""
+    require_scope(caller, "train")
+    found = _own_run(tx, caller, run, status="complete")
+    if tx.row(WEIGHTS.select().where(WEIGHTS.c.id == id)) is not None:
+        raise Conflict(f"weights {show(id)} exist already")
+    opened = open_manifest(manifest, public_key)
+    check_files(opened, files)
+    parents = [get_resource(tx, ref) for ref in load(found.inputs, list[str])]
+    bounds = meet([bounds_of(parent) for parent in parents], purposes_in_force(tx).covers)
+    registered = data.WeightsRegistered(
+        id=id,
+        org=caller.org,
+        run=run,
+        trainer=found.started_by,
+        label=derived_label(tx, parents),
+        bounds=RecordedBounds(purposes=bounds.purposes, countries=bounds.countries, until=bounds.until),
+        manifest_sha256=tx.attach(manifest, "application/vnd.dev.sigstore.bundle.v0.3+json"),
+        manifest_key_sha256=hashlib.sha256(public_key).hexdigest(),
+        manifest_root=opened.root,
+        files=len(opened.resources),
+    )
+    return tx.append(registered, caller.by)
+
+
+def _own_run(tx: Transaction, caller: Caller, id: str, *, status: str) -> sa.Row[Any]:
+    found = tx.row(RUN.select().where(RUN.c.id == id))
+    if found is None or found.org != caller.org:
+        raise NotFound("run", id)
+    if found.status != status:
+        raise Conflict(f"run {show(id)} is {found.status}, not {status}")
+    return found

@@ -1,0 +1,1 @@
+"""Tables, one projector per entry kind, the sequencer: the only SQL."""

@@ -1,0 +1,102 @@
+"""How each engine is opened, locked, and given entries in bulk: everything that differs between SQLite and PostgreSQL.
+
+SQLite: WAL, `synchronous=FULL` (a commit that was answered survives a power cut), `BEGIN IMMEDIATE` as the lock.
+PostgreSQL: `SELECT … FOR UPDATE` on the one head row as the lock, binary COPY for entries.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger.errors import Misconfigured, show
+
+SQLITE_BUSY_SECONDS = 30
+"""How long a SQLite writer waits for another process's batch before it gives up and answers 503."""
+
+POSTGRES_LOCK_SECONDS = 30
+"""The same for the head row on PostgreSQL."""
+
+EntryTuple = tuple[int, bytes, bytes]
+"""(seq, leaf hash, canonical bytes), as stored."""
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Make the engine for a database URL. Nothing is connected to yet. Raises Misconfigured on an unusable URL."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise Misconfigured(
+            f"database URL {show(url)} cannot be read", help="write `sqlite:///path` or `postgresql://user@host/name`"
+        ) from None
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
+    raise Misconfigured(
+        f"database engine {show(parsed.get_backend_name())} is not supported", help="use SQLite or PostgreSQL"
+    )
+
+
+def _open_sqlite(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        lock = connection.get_execution_options().get("lock_head", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if lock else "BEGIN")
+
+    return engine
+
+
+def _open_postgresql(url: sa.URL) -> sa.Engine:
+    # READ COMMITTED: what is read after the head is locked is what the last writer committed (DESIGN §4).
+    return sa.create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        connect_args={"options": f"-c lock_timeout={POSTGRES_LOCK_SECONDS}s -c timezone=UTC", "connect_timeout": 10},
+    )
+
+
+@contextmanager
+def locked(connection: sa.Connection) -> Iterator[None]:
+    """Run a transaction that excludes every other writer from its first statement (SQLite) or its head read on."""
+    connection.execution_options(lock_head=True)
+    try:
+        with connection.begin():
+            yield
+    finally:
+        connection.execution_options(lock_head=False)
+
+
+def insert_entries(connection: sa.Connection, rows: Sequence[EntryTuple]) -> None:
+    """Insert entries, the quickest way the engine has."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("INSERT INTO entry (seq, leaf, data) VALUES (?, ?, ?)", list(rows))
+        return
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy("COPY entry (seq, leaf, data) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(["int8", "bytea", "bytea"])
+        for row in rows:
+            copy.write_row(row)
+
+
+def upsert(connection: sa.Connection, target: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; one whose primary key is there already replaces the rest of that row."""
+    if not rows:
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(target)
+    keys = list(target.primary_key.columns)
+    changes = {column.name: statement.excluded[column.name] for column in target.columns if column not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))

@@ -1,0 +1,191 @@
+"""Facts for decisions, read for many requests at once and remembered while the state does not change.
+
+A fact that is remembered is never older than the `state_seq` it is remembered under, and all are forgotten when that
+moves: so a remembered fact is as good as one just read (I4). Queries go through indexes: parties, purposes,
+agreements and resources by key, grants by (organisation, resource).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.access import facts as f
+from ledger.access.request import Request
+from ledger.events.data import RecordedBounds
+from ledger.events.sharing import GrantTerms
+from ledger.governance.terms import Terms
+from ledger.storage import tables as t
+from ledger.storage.columns import load
+
+MAX_REMEMBERED_GRANTS = 20_000
+"""(organisation, resource) pairs whose grants are kept, about 1 KB each."""
+
+MAX_IN_QUERY = 500
+"""Keys in one IN list; SQLite takes 32,766 parameters, the plan is the same for any number."""
+
+ORGANISATION, PURPOSE, RESOURCE, LINEAGE, AGREEMENT, GRANT = (
+    t.table(row) for row in (t.OrganisationRow, t.PurposeRow, t.ResourceRow, t.LineageRow, t.AgreementRow, t.GrantRow)
+)
+
+GrantKey = tuple[str, str]
+ResourceKey = tuple[str, str]
+
+
+class FactReader:
+    """Reads facts from a connection; remembers them for one `state_seq`."""
+
+    def __init__(self) -> None:
+        self._state_seq: int | None = None
+        self._parties: dict[str, f.Party | None] = {}
+        self._purposes: dict[str, f.Purpose | None] = {}
+        self._resources: dict[ResourceKey, tuple[f.Resource, tuple[f.Resource, ...]] | None] = {}
+        self._agreements: dict[str, f.Agreement] = {}
+        self._grants: dict[GrantKey, tuple[f.Grant, ...]] = {}
+
+    def gather(self, connection: sa.Connection, requests: Sequence[Request], *, state_seq: int) -> list[f.Facts]:
+        """Give the facts for each request, in order."""
+        if state_seq != self._state_seq or len(self._grants) > MAX_REMEMBERED_GRANTS:
+            self._forget(state_seq)
+        self._load(connection, requests)
+        return [self._facts(request) for request in requests]
+
+    def _forget(self, state_seq: int) -> None:
+        self._state_seq = state_seq
+        for remembered in (self._parties, self._purposes, self._resources, self._agreements, self._grants):
+            remembered.clear()
+
+    def _load(self, connection: sa.Connection, requests: Sequence[Request]) -> None:
+        self._load_parties(connection, _new((r.org for r in requests), self._parties))
+        self._load_purposes(connection, _new((r.purpose for r in requests), self._purposes))
+        self._load_resources(connection, _new((_resource_key(r) for r in requests), self._resources))
+        self._load_grants(connection, _new((_grant_key(r) for r in requests), self._grants))
+
+    def _facts(self, request: Request) -> f.Facts:
+        resource, ancestors = self._resources[_resource_key(request)] or (None, ())
+        return f.Facts(
+            party=self._parties[request.org],
+            purpose=self._purposes[request.purpose],
+            resource=resource,
+            ancestors=ancestors,
+            grants=self._grants[_grant_key(request)],
+        )
+
+    def _load_parties(self, connection: sa.Connection, ids: list[str]) -> None:
+        self._parties.update(dict.fromkeys(ids))
+        for row in _select(connection, ORGANISATION, ORGANISATION.c.id, ids):
+            self._parties[row.id] = f.Party(
+                id=row.id,
+                country=row.country,
+                communities=load(row.communities, frozenset[str]),
+                trust_tier=row.trust_tier,
+                status=row.status,
+                seq=row.seq,
+            )
+
+    def _load_purposes(self, connection: sa.Connection, ids: list[str]) -> None:
+        self._purposes.update(dict.fromkeys(ids))
+        for row in _select(connection, PURPOSE, PURPOSE.c.id, ids):
+            self._purposes[row.id] = f.Purpose(
+                path=load(row.path, tuple[str, ...]), prohibited_at=row.prohibited_at, seq=row.seq
+            )
+
+    def _load_resources(self, connection: sa.Connection, keys: list[ResourceKey]) -> None:
+        self._resources.update(dict.fromkeys(keys))
+        wanted = set(keys)
+        found: dict[ResourceKey, sa.Row[Any]] = {}
+        for row in _select(connection, RESOURCE, RESOURCE.c.name, sorted({name for name, _ in keys})):
+            key = (row.name, row.tier)
+            if key in wanted and (key not in found or row.seq > found[key].seq):
+                found[key] = row  # the newest version at a tier is the one in use
+        ancestors = self._ancestors(connection, [row.ref for row in found.values()])
+        for key, row in found.items():
+            self._resources[key] = (_resource(row), ancestors.get(row.ref, ()))
+
+    def _ancestors(self, connection: sa.Connection, refs: list[str]) -> dict[str, tuple[f.Resource, ...]]:
+        pairs = [(row.ref, row.ancestor) for row in _select(connection, LINEAGE, LINEAGE.c.ref, refs)]
+        names = sorted({ancestor for _, ancestor in pairs})
+        rows = {row.ref: _resource(row) for row in _select(connection, RESOURCE, RESOURCE.c.ref, names)}
+        found: dict[str, tuple[f.Resource, ...]] = {}
+        for ref, ancestor in sorted(pairs):
+            found[ref] = (*found.get(ref, ()), rows[ancestor])
+        return found
+
+    def _load_grants(self, connection: sa.Connection, keys: list[GrantKey]) -> None:
+        self._grants.update(dict.fromkeys(keys, ()))
+        rows: list[sa.Row[Any]] = []
+        for start in range(0, len(keys), MAX_IN_QUERY):
+            pairs = sa.tuple_(GRANT.c.org, GRANT.c.resource).in_(keys[start : start + MAX_IN_QUERY])
+            rows += connection.execute(sa.select(GRANT).where(pairs).order_by(GRANT.c.seq))
+        self._load_agreements(connection, _new((row.agreement for row in rows), self._agreements))
+        for row in rows:
+            grant = _grant(row, self._agreements[row.agreement])
+            self._grants[row.org, row.resource] += (grant,)
+
+    def _load_agreements(self, connection: sa.Connection, ids: list[str]) -> None:
+        for row in _select(connection, AGREEMENT, AGREEMENT.c.id, ids):
+            terms = load(row.terms, Terms)
+            self._agreements[row.id] = f.Agreement(
+                id=row.id,
+                status=row.status,
+                purposes=frozenset(terms.purposes),
+                activities=frozenset(terms.activities),
+                tier=terms.tier,
+                environments=frozenset(terms.environments),
+                countries=frozenset(terms.countries),
+                starts=terms.starts,
+                ends=terms.ends,
+                seq=row.seq,
+            )
+
+
+def _new(keys: Iterable[Any], known: dict[Any, Any]) -> list[Any]:
+    return sorted({key for key in keys if key not in known})
+
+
+def _select(connection: sa.Connection, target: sa.Table, column: sa.Column[str], keys: list[str]) -> list[sa.Row[Any]]:
+    rows: list[sa.Row[Any]] = []
+    for start in range(0, len(keys), MAX_IN_QUERY):
+        rows += connection.execute(sa.select(target).where(column.in_(keys[start : start + MAX_IN_QUERY])))
+    return rows
+
+
+def _resource_key(request: Request) -> ResourceKey:
+    return (f"{request.resource_type}:{request.resource_id}", request.tier)
+
+
+def _grant_key(request: Request) -> GrantKey:
+    return (request.org, f"{request.resource_type}:{request.resource_id}")
+
+
+def _resource(row: sa.Row[Any]) -> f.Resource:
+    bounds = load(row.bounds, RecordedBounds)
+    return f.Resource(
+        ref=row.ref,
+        originator=row.originator,
+        tier=row.tier,
+        releasable_to=load(row.releasable_to, frozenset[str]),
+        purposes=frozenset(bounds.purposes),
+        countries=frozenset(bounds.countries),
+        until=bounds.until,
+        withdrawn=row.withdrawn_seq is not None,
+        manifest_root=row.manifest_root,
+        seq=row.seq if row.withdrawn_seq is None else row.withdrawn_seq,
+    )
+
+
+def _grant(row: sa.Row[Any], agreement: f.Agreement) -> f.Grant:
+    terms = load(row.terms, GrantTerms)
+    return f.Grant(
+        id=row.id,
+        purpose=terms.purpose,
+        activities=frozenset(terms.activities),
+        tier=terms.tier,
+        environments=frozenset(terms.environments),
+        countries=frozenset(terms.countries),
+        starts=terms.starts,
+        ends=terms.ends,
+        revoked_seq=row.revoked_seq,
+        seq=row.seq,
+        agreement=agreement,
+    )

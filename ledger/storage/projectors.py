@@ -1,0 +1,409 @@
+"""One projector per entry kind: how it changes the tables. State is the fold of these over the ledger, no more.
+
+The sequencer calls them as entries are written, `oblik rebuild` and replay as entries are read; there is no second
+way. A projector takes what is in the entry and reads tables only; kinds that change no table have none.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from ledger.events import Event, data, decisions, promotion, registry, rules, sharing
+from ledger.governance.promotion import STAGES
+from ledger.governance.purposes import Node
+from ledger.storage import tables as t
+from ledger.storage.columns import dump, load
+from ledger.storage.engine import upsert
+
+Projector = Callable[[sa.Connection, Any, int, dict[str, str]], None]
+P = TypeVar("P", bound=Projector)
+
+_projectors: dict[type[Event], Projector] = {}
+
+WITHOUT_TABLE: frozenset[type[Event]] = frozenset(
+    {registry.LedgerOpened, decisions.DecisionRecorded, decisions.UseReported, decisions.UseAnomalous}
+)
+"""Kinds whose whole effect is that they are in the ledger."""
+
+WEIGHTS_TIER = "derived"
+"""Weights are derived from data: the tier at which they are asked for."""
+
+
+def projector(kind: type[Event]) -> Callable[[P], P]:
+    """Register the projector of a kind."""
+
+    def register(function: P) -> P:
+        _projectors[kind] = function
+        return function
+
+    return register
+
+
+def project(connection: sa.Connection, event: Event, seq: int, by: dict[str, str]) -> None:
+    """Fold one event, whose entry has index `seq` and was written `by` someone, into the tables."""
+    found = _projectors.get(type(event))
+    if found is not None:
+        found(connection, event, seq, by)
+
+
+def projected() -> frozenset[type[Event]]:
+    """Name the kinds that have a projector."""
+    return frozenset(_projectors)
+
+
+def _insert(connection: sa.Connection, row: type[SQLModel], **values: Any) -> None:
+    connection.execute(t.table(row).insert(), values)
+
+
+def _update(connection: sa.Connection, row: type[SQLModel], key: str, value: str, **changes: Any) -> None:
+    target = t.table(row)
+    connection.execute(target.update().where(target.c[key] == value), changes)
+
+
+# Registry -------------------------------------------------------------------------------------------------------------
+
+
+@projector(registry.OrganisationProposed)
+def _organisation_proposed(
+    connection: sa.Connection, event: registry.OrganisationProposed, seq: int, by: dict[str, str]
+) -> None:
+    _insert(
+        connection,
+        t.OrganisationRow,
+        id=event.id,
+        name=event.name,
+        country=event.country,
+        communities=dump(event.communities),
+        trust_tier=event.trust_tier,
+        status="proposed",
+        proposed_by=by.get("person", ""),
+        seq=seq,
+    )
+
+
+@projector(registry.OrganisationEnrolled)
+def _organisation_enrolled(
+    connection: sa.Connection, event: registry.OrganisationEnrolled, seq: int, _by: dict[str, str]
+) -> None:
+    _update(connection, t.OrganisationRow, "id", event.id, status="enrolled", seq=seq)
+
+
+@projector(registry.MemberAppointed)
+def _member_appointed(
+    connection: sa.Connection, event: registry.MemberAppointed, seq: int, _by: dict[str, str]
+) -> None:
+    row = {"org": event.org, "person": event.person, "roles": dump(event.roles), "seq": seq}
+    upsert(connection, t.table(t.MemberRow), [row])
+
+
+@projector(registry.CredentialIssued)
+def _credential_issued(
+    connection: sa.Connection, event: registry.CredentialIssued, seq: int, _by: dict[str, str]
+) -> None:
+    _insert(
+        connection,
+        t.CredentialRow,
+        id=event.id,
+        org=event.org,
+        holder=event.holder,
+        holder_type=event.holder_type,
+        scopes=dump(event.scopes),
+        token_sha256=event.token_sha256,
+        expires=event.expires,
+        revoked_seq=None,
+        seq=seq,
+    )
+
+
+@projector(registry.CredentialRevoked)
+def _credential_revoked(
+    connection: sa.Connection, event: registry.CredentialRevoked, seq: int, _by: dict[str, str]
+) -> None:
+    _update(connection, t.CredentialRow, "id", event.id, revoked_seq=seq)
+
+
+# Rules ----------------------------------------------------------------------------------------------------------------
+
+
+@projector(rules.PurposesAdopted)
+def _purposes_adopted(connection: sa.Connection, event: rules.PurposesAdopted, seq: int, _by: dict[str, str]) -> None:
+    target = t.table(t.PurposeRow)
+    connection.execute(target.delete())
+    nodes = {node.id: node for node in event.nodes}
+    rows = []
+    for position, node in enumerate(event.nodes):
+        path = _path(nodes, node)
+        rows.append(
+            {
+                "id": node.id,
+                "position": position,
+                "parent": node.parent,
+                "cls": node.cls,
+                "prohibited": node.prohibited,
+                "path": dump([step.id for step in path]),
+                "prohibited_at": next((step.id for step in reversed(path) if step.prohibited), None),
+                "en": node.en,
+                "uk": node.uk,
+                "seq": seq,
+            }
+        )
+    connection.execute(target.insert(), rows)
+
+
+def _path(nodes: dict[str, Node], node: Node) -> list[Node]:
+    path = [node]
+    while path[0].parent is not None:
+        path.insert(0, nodes[path[0].parent])
+    return path
+
+
+@projector(rules.PolicyAdopted)
+def _policy_adopted(connection: sa.Connection, event: rules.PolicyAdopted, seq: int, _by: dict[str, str]) -> None:
+    row = {
+        "slot": "access",
+        "name": event.name,
+        "digest": event.digest,
+        "model_sha256": event.model_sha256,
+        "rows_sha256": event.rows_sha256,
+        "seq": seq,
+    }
+    upsert(connection, t.table(t.PolicyRow), [row])
+
+
+@projector(rules.SecurityPolicyAdopted)
+def _security_policy_adopted(
+    connection: sa.Connection, event: rules.SecurityPolicyAdopted, seq: int, _by: dict[str, str]
+) -> None:
+    row = {"name": event.name, "spif_sha256": event.spif_sha256, "seq": seq}
+    upsert(connection, t.table(t.SecurityPolicyRow), [row])
+
+
+# Data -----------------------------------------------------------------------------------------------------------------
+
+
+@projector(data.DatasetRegistered)
+def _dataset_registered(
+    connection: sa.Connection, event: data.DatasetRegistered, seq: int, _by: dict[str, str]
+) -> None:
+    _insert(connection, t.DatasetRow, id=event.id, owner=event.owner, title=event.title, seq=seq)
+
+
+@projector(data.DatasetVersionRegistered)
+def _version_registered(
+    connection: sa.Connection, event: data.DatasetVersionRegistered, seq: int, _by: dict[str, str]
+) -> None:
+    datasets = t.table(t.DatasetRow)
+    owner = connection.execute(sa.select(datasets.c.owner).where(datasets.c.id == event.dataset)).scalar_one()
+    name = f"dataset:{event.dataset}"
+    ref = f"{name}@{event.version}"
+    _resource(connection, event, seq, ref=ref, name=name, version=event.version, originator=owner, tier=event.tier)
+    _lineage(connection, ref, [f"{name}@{parent}" for parent in event.derived_from])
+
+
+def _resource(
+    connection: sa.Connection, event: data.DatasetVersionRegistered | data.WeightsRegistered, seq: int, **names: str
+) -> None:
+    releasable = next((c.values for c in event.label.categories if c.tag == "Releasable To"), ())
+    _insert(
+        connection,
+        t.ResourceRow,
+        label=dump(event.label),
+        releasable_to=dump(releasable),
+        bounds=dump(event.bounds),
+        manifest_root=event.manifest_root,
+        withdrawn_seq=None,
+        seq=seq,
+        **names,
+    )
+
+
+def _lineage(connection: sa.Connection, ref: str, parents: list[str]) -> None:
+    """Write the closure: the parents, and all that they descend from."""
+    lineage = t.table(t.LineageRow)
+    above = connection.execute(sa.select(lineage.c.ancestor).where(lineage.c.ref.in_(parents))).scalars()
+    ancestors = sorted({*parents, *above})
+    if ancestors:
+        connection.execute(lineage.insert(), [{"ref": ref, "ancestor": ancestor} for ancestor in ancestors])
+
+
+@projector(data.DatasetVersionWithdrawn)
+def _version_withdrawn(
+    connection: sa.Connection, event: data.DatasetVersionWithdrawn, seq: int, _by: dict[str, str]
+) -> None:
+    _update(connection, t.ResourceRow, "ref", f"dataset:{event.dataset}@{event.version}", withdrawn_seq=seq)
+
+
+@projector(data.RunStarted)
+def _run_started(connection: sa.Connection, event: data.RunStarted, seq: int, by: dict[str, str]) -> None:
+    _insert(
+        connection,
+        t.RunRow,
+        id=event.id,
+        org=event.org,
+        decisions=dump(event.decisions),
+        inputs=dump(event.inputs),
+        started_by=f"{by['org']}/{by.get('person') or by.get('system')}",
+        status="started",
+        seq=seq,
+    )
+
+
+@projector(data.RunFinished)
+def _run_finished(connection: sa.Connection, event: data.RunFinished, seq: int, _by: dict[str, str]) -> None:
+    _update(connection, t.RunRow, "id", event.id, status=event.outcome, seq=seq)
+
+
+@projector(data.WeightsRegistered)
+def _weights_registered(
+    connection: sa.Connection, event: data.WeightsRegistered, seq: int, _by: dict[str, str]
+) -> None:
+    _insert(
+        connection,
+        t.WeightsRow,
+        id=event.id,
+        org=event.org,
+        run=event.run,
+        trainer=event.trainer,
+        stage=STAGES[0],
+        seq=seq,
+    )
+    runs = t.table(t.RunRow)
+    inputs = connection.execute(sa.select(runs.c.inputs).where(runs.c.id == event.run)).scalar_one()
+    ref = f"weights:{event.id}"
+    _resource(connection, event, seq, ref=ref, name=ref, version="", originator=event.org, tier=WEIGHTS_TIER)
+    _lineage(connection, ref, load(inputs, list[str]))
+
+
+# Sharing --------------------------------------------------------------------------------------------------------------
+
+
+@projector(sharing.AgreementProposed)
+def _agreement_proposed(
+    connection: sa.Connection, event: sharing.AgreementProposed, seq: int, _by: dict[str, str]
+) -> None:
+    _insert(
+        connection,
+        t.AgreementRow,
+        id=event.id,
+        template=event.template,
+        version=event.version,
+        provider=event.provider,
+        consumer=event.consumer,
+        terms=dump(event.terms),
+        signed_by=dump([]),
+        status="proposed",
+        seq=seq,
+    )
+
+
+@projector(sharing.AgreementSigned)
+def _agreement_signed(connection: sa.Connection, event: sharing.AgreementSigned, seq: int, _by: dict[str, str]) -> None:
+    agreements = t.table(t.AgreementRow)
+    row = connection.execute(agreements.select().where(agreements.c.id == event.id)).one()
+    signed = sorted({*load(row.signed_by, list[str]), event.org})
+    changes: dict[str, Any] = {"status": "in_force", "seq": seq} if event.in_force else {}
+    _update(connection, t.AgreementRow, "id", event.id, signed_by=dump(signed), **changes)
+
+
+@projector(sharing.AccessRequested)
+def _access_requested(connection: sa.Connection, event: sharing.AccessRequested, seq: int, _by: dict[str, str]) -> None:
+    _insert(
+        connection,
+        t.AccessRequestRow,
+        id=event.id,
+        org=event.org,
+        agreement=event.agreement,
+        resource=event.resource,
+        terms=dump(event.terms),
+        quorum=dump(event.quorum),
+        requested_by=event.requested_by,
+        status="under_review",
+        seq=seq,
+    )
+
+
+@projector(sharing.AccessVoted)
+def _access_voted(connection: sa.Connection, event: sharing.AccessVoted, seq: int, by: dict[str, str]) -> None:
+    _vote(connection, by, matter=f"access:{event.request}", role=event.role, vote=event.vote, seq=seq)
+
+
+def _vote(connection: sa.Connection, by: dict[str, str], *, matter: str, role: str, vote: str, seq: int) -> None:
+    _insert(
+        connection,
+        t.VoteRow,
+        matter=matter,
+        person=by["person"],
+        org=by["org"],
+        role=role,
+        approve=vote == "approve",
+        seq=seq,
+    )
+
+
+@projector(sharing.AccessRefused)
+def _access_refused(connection: sa.Connection, event: sharing.AccessRefused, seq: int, _by: dict[str, str]) -> None:
+    _update(connection, t.AccessRequestRow, "id", event.request, status="refused", seq=seq)
+
+
+@projector(sharing.GrantIssued)
+def _grant_issued(connection: sa.Connection, event: sharing.GrantIssued, seq: int, _by: dict[str, str]) -> None:
+    _update(connection, t.AccessRequestRow, "id", event.request, status="granted", seq=seq)
+    _insert(
+        connection,
+        t.GrantRow,
+        id=event.id,
+        org=event.org,
+        resource=event.resource,
+        agreement=event.agreement,
+        terms=dump(event.terms),
+        revoked_seq=None,
+        seq=seq,
+    )
+
+
+@projector(sharing.GrantRevoked)
+def _grant_revoked(connection: sa.Connection, event: sharing.GrantRevoked, seq: int, _by: dict[str, str]) -> None:
+    _update(connection, t.GrantRow, "id", event.id, revoked_seq=seq)
+
+
+# Promotion ------------------------------------------------------------------------------------------------------------
+
+
+@projector(promotion.PromotionProposed)
+def _promotion_proposed(
+    connection: sa.Connection, event: promotion.PromotionProposed, seq: int, _by: dict[str, str]
+) -> None:
+    _insert(
+        connection,
+        t.PromotionRow,
+        id=event.id,
+        weights=event.weights,
+        stage=event.stage,
+        quorum=dump(event.quorum),
+        proposed_by=event.proposed_by,
+        status="open",
+        seq=seq,
+    )
+
+
+@projector(promotion.PromotionVoted)
+def _promotion_voted(connection: sa.Connection, event: promotion.PromotionVoted, seq: int, by: dict[str, str]) -> None:
+    _vote(connection, by, matter=f"promotion:{event.promotion}", role=event.role, vote=event.vote, seq=seq)
+
+
+@projector(promotion.PromotionRefused)
+def _promotion_refused(
+    connection: sa.Connection, event: promotion.PromotionRefused, seq: int, _by: dict[str, str]
+) -> None:
+    if event.final:
+        _update(connection, t.PromotionRow, "id", event.promotion, status="refused", seq=seq)
+
+
+@projector(promotion.WeightsPromoted)
+def _weights_promoted(
+    connection: sa.Connection, event: promotion.WeightsPromoted, seq: int, _by: dict[str, str]
+) -> None:
+    _update(connection, t.PromotionRow, "id", event.promotion, status="promoted", seq=seq)
+    _update(connection, t.WeightsRow, "id", event.id, stage=event.stage, seq=seq)

@@ -1,0 +1,96 @@
+"""Reading the ledger: its head, its entries, its attachments, and the tree's hashes for proofs."""
+
+from collections.abc import Iterator, Sequence
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from ledger.errors import Misconfigured, NotFound
+from ledger.log.merkle import CompactRange
+from ledger.log.proof import HashReader
+from ledger.log.tile import hash_reader
+from ledger.storage.tables import AttachmentRow, EntryRow, HeadRow, SubtreeRow, table
+
+ENTRY, HEAD, SUBTREE, ATTACHMENT = (table(row) for row in (EntryRow, HeadRow, SubtreeRow, AttachmentRow))
+
+READ_AHEAD = 5_000
+"""Entries fetched at once while a whole ledger is read: about 3 MB."""
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """Where the committed ledger ends."""
+
+    size: int
+    root: bytes
+    state_seq: int
+    at: str
+
+
+class StoredEntry(Struct, frozen=True):
+    """An entry as stored."""
+
+    seq: int
+    leaf: bytes
+    data: bytes
+
+
+def read_head(connection: sa.Connection) -> Head:
+    """Read the committed head. Raises Misconfigured where the database holds no ledger."""
+    row = connection.execute(HEAD.select()).one_or_none()
+    if row is None:
+        raise Misconfigured("the database holds no ledger", help="run `oblik init`")
+    root = CompactRange.unpack(row.size, row.edge).root()
+    return Head(size=row.size, root=root, state_seq=row.state_seq, at=row.at)
+
+
+def read_entry(connection: sa.Connection, seq: int) -> StoredEntry:
+    """Read one entry. Raises NotFound."""
+    row = connection.execute(ENTRY.select().where(ENTRY.c.seq == seq)).one_or_none()
+    if row is None:
+        raise NotFound("entry", seq)
+    return StoredEntry(row.seq, row.leaf, row.data)
+
+
+def read_entries(connection: sa.Connection, start: int, stop: int) -> Iterator[StoredEntry]:
+    """Read entries [start, stop) in order of their index, a bounded number at a time.
+
+    The rows are given as they are stored: a gap is for the verifier to find.
+    """
+    query = (
+        sa.select(ENTRY.c.seq, ENTRY.c.leaf, ENTRY.c.data)
+        .where(ENTRY.c.seq >= sa.bindparam("start"), ENTRY.c.seq < stop)
+        .order_by(ENTRY.c.seq)
+        .limit(READ_AHEAD)
+    )
+    while rows := connection.execute(query, {"start": start}).all():
+        for seq, leaf, data in rows:
+            yield StoredEntry(seq, leaf, data)
+        start = rows[-1].seq + 1
+
+
+def read_attachments(connection: sa.Connection) -> Iterator[tuple[str, str, bytes]]:
+    """Read every attachment as (sha256, media type, bytes), in order of its digest."""
+    names = connection.execute(sa.select(ATTACHMENT.c.sha256).order_by(ATTACHMENT.c.sha256)).scalars().all()
+    for name in names:
+        row = connection.execute(ATTACHMENT.select().where(ATTACHMENT.c.sha256 == name)).one()
+        yield row.sha256, row.media_type, row.data
+
+
+def count_attachments(connection: sa.Connection) -> int:
+    """Count the attachments."""
+    return connection.execute(sa.select(sa.func.count()).select_from(ATTACHMENT)).scalar_one()
+
+
+def tree_reader(connection: sa.Connection) -> HashReader:
+    """Give a reader of the tree's hashes, for proofs: leaves from entries, the rest from the rows kept above them."""
+
+    def rows(level: int, start: int, stop: int) -> Sequence[bytes]:
+        if level == 0:
+            query = sa.select(ENTRY.c.leaf).where(ENTRY.c.seq >= start, ENTRY.c.seq < stop).order_by(ENTRY.c.seq)
+        else:
+            index = SUBTREE.c.index
+            wanted = sa.and_(SUBTREE.c.level == level, index >= start, index < stop)
+            query = sa.select(SUBTREE.c.hash).where(wanted).order_by(index)
+        return connection.execute(query).scalars().all()
+
+    return hash_reader(rows)

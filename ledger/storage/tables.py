@@ -1,0 +1,329 @@
+"""Every table. `entry`, `head`, `subtree`, `attachment` and `disclosure` are the ledger; all others are projections.
+
+A projection is a fold of the entries: written in the transaction that writes the entry, and rebuilt from entries
+alone by `ledger.storage.rebuild`. Columns that end in `seq` hold ledger indexes. Structured columns hold JSON text,
+sorted, so that two engines and two rebuilds give equal rows.
+"""
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+Index64 = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""A ledger index. SQLite's rowid tables want the name INTEGER."""
+
+
+def _index(*, key: bool = False, null: bool = False) -> sa.Column[int]:
+    return sa.Column(Index64, primary_key=key, autoincrement=False, nullable=null)
+
+
+def _text(*, key: bool = False, null: bool = False) -> sa.Column[str]:
+    return sa.Column(sa.Text(), primary_key=key, nullable=null)
+
+
+def _bytes() -> sa.Column[bytes]:
+    return sa.Column(sa.LargeBinary(), nullable=False)
+
+
+class EntryRow(SQLModel, table=True):
+    """One entry: its canonical bytes as written, and their leaf hash. No row is ever changed or deleted."""
+
+    __tablename__ = "entry"
+    seq: int = Field(sa_column=_index(key=True))
+    leaf: bytes = Field(sa_column=_bytes())
+    data: bytes = Field(sa_column=_bytes())
+
+
+class HeadRow(SQLModel, table=True):
+    """The single row that every writer locks: where the ledger ends."""
+
+    __tablename__ = "head"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one_head"),)
+    id: int = Field(sa_column=sa.Column(sa.Integer(), primary_key=True, autoincrement=False))
+    size: int = Field(sa_column=_index())
+    leaf: bytes = Field(sa_column=_bytes())
+    """Leaf hash of the last entry; zeros for an empty ledger."""
+    edge: bytes = Field(sa_column=_bytes())
+    """The tree's right edge: 32 bytes for each bit set in `size`, largest subtree first."""
+    state_seq: int = Field(sa_column=_index())
+    """Index of the last entry that changed anything a decision depends on; -1 for none."""
+    at: str = Field(sa_column=_text())
+    """Time of the last entry; "" for none."""
+
+
+class SubtreeRow(SQLModel, table=True):
+    """The hash of leaves [index·256^level, (index+1)·256^level): tile rows above level 0, kept for short proofs."""
+
+    __tablename__ = "subtree"
+    level: int = Field(sa_column=sa.Column(sa.SmallInteger(), primary_key=True, autoincrement=False))
+    index: int = Field(sa_column=_index(key=True))
+    hash: bytes = Field(sa_column=_bytes())
+
+
+class AttachmentRow(SQLModel, table=True):
+    """What did not fit into an entry, by its SHA-256 in hex."""
+
+    __tablename__ = "attachment"
+    sha256: str = Field(sa_column=_text(key=True))
+    media_type: str = Field(sa_column=_text())
+    data: bytes = Field(sa_column=_bytes())
+
+
+class DisclosureRow(SQLModel, table=True):
+    """The value behind a sealed field of an entry: `[salt, name, value]`."""
+
+    __tablename__ = "disclosure"
+    commitment: str = Field(sa_column=_text(key=True))
+    seq: int = Field(sa_column=_index())
+    data: bytes = Field(sa_column=_bytes())
+
+
+# Projections ----------------------------------------------------------------------------------------------------------
+
+
+class StreamRow(SQLModel, table=True):
+    """How many entries a stream has, and the index of the last."""
+
+    __tablename__ = "stream"
+    name: str = Field(sa_column=_text(key=True))
+    size: int = Field(sa_column=_index())
+    last_seq: int = Field(sa_column=_index())
+
+
+class OrganisationRow(SQLModel, table=True):
+    """proposed → enrolled ⇄ suspended."""
+
+    __tablename__ = "organisation"
+    id: str = Field(sa_column=_text(key=True))
+    name: str = Field(sa_column=_text())
+    country: str = Field(sa_column=_text())
+    communities: str = Field(sa_column=_text())
+    trust_tier: int
+    status: str = Field(sa_column=_text())
+    proposed_by: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class MemberRow(SQLModel, table=True):
+    """A person's roles in an organisation."""
+
+    __tablename__ = "member"
+    org: str = Field(sa_column=_text(key=True))
+    person: str = Field(sa_column=_text(key=True))
+    roles: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class CredentialRow(SQLModel, table=True):
+    """An API token, by the hash of its bits."""
+
+    __tablename__ = "credential"
+    id: str = Field(sa_column=_text(key=True))
+    org: str = Field(sa_column=_text())
+    holder: str = Field(sa_column=_text())
+    holder_type: str = Field(sa_column=_text())
+    scopes: str = Field(sa_column=_text())
+    token_sha256: str = Field(sa_column=sa.Column(sa.Text(), nullable=False, unique=True))
+    expires: str = Field(sa_column=_text())
+    revoked_seq: int | None = Field(default=None, sa_column=_index(null=True))
+    seq: int = Field(sa_column=_index())
+
+
+class PurposeRow(SQLModel, table=True):
+    """A node of the purpose tree in force, with its path from the root."""
+
+    __tablename__ = "purpose"
+    id: str = Field(sa_column=_text(key=True))
+    position: int
+    parent: str | None = Field(default=None, sa_column=_text(null=True))
+    cls: str = Field(sa_column=_text())
+    prohibited: bool
+    path: str = Field(sa_column=_text())
+    prohibited_at: str | None = Field(default=None, sa_column=_text(null=True))
+    en: str = Field(sa_column=_text())
+    uk: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class PolicyRow(SQLModel, table=True):
+    """The decision policy in force: one row."""
+
+    __tablename__ = "policy"
+    slot: str = Field(sa_column=_text(key=True))
+    name: str = Field(sa_column=_text())
+    digest: str = Field(sa_column=_text())
+    model_sha256: str = Field(sa_column=_text())
+    rows_sha256: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class SecurityPolicyRow(SQLModel, table=True):
+    """A security policy (SPIF) by which labels are read."""
+
+    __tablename__ = "security_policy"
+    name: str = Field(sa_column=_text(key=True))
+    spif_sha256: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class DatasetRow(SQLModel, table=True):
+    """A dataset; what can be used of it are its versions."""
+
+    __tablename__ = "dataset"
+    id: str = Field(sa_column=_text(key=True))
+    owner: str = Field(sa_column=_text())
+    title: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class ResourceRow(SQLModel, table=True):
+    """What can be used: a dataset version (`dataset:<id>@<version>`) or weights (`weights:<id>`), with its bounds."""
+
+    __tablename__ = "resource"
+    __table_args__ = (sa.Index("resource_by_name", "name", "tier"),)
+    ref: str = Field(sa_column=_text(key=True))
+    name: str = Field(sa_column=_text())
+    """What requests call it: `dataset:<id>` or `weights:<id>`."""
+    version: str = Field(sa_column=_text())
+    originator: str = Field(sa_column=_text())
+    tier: str = Field(sa_column=_text())
+    label: str = Field(sa_column=_text())
+    releasable_to: str = Field(sa_column=_text())
+    bounds: str = Field(sa_column=_text())
+    manifest_root: str = Field(sa_column=_text())
+    withdrawn_seq: int | None = Field(default=None, sa_column=_index(null=True))
+    seq: int = Field(sa_column=_index())
+
+
+class LineageRow(SQLModel, table=True):
+    """Each ancestor of each resource, direct or not."""
+
+    __tablename__ = "lineage"
+    ref: str = Field(sa_column=_text(key=True))
+    ancestor: str = Field(sa_column=_text(key=True))
+
+
+class AgreementRow(SQLModel, table=True):
+    """proposed → in_force, once each party has signed."""
+
+    __tablename__ = "agreement"
+    id: str = Field(sa_column=_text(key=True))
+    template: str = Field(sa_column=_text())
+    version: str = Field(sa_column=_text())
+    provider: str = Field(sa_column=_text())
+    consumer: str = Field(sa_column=_text())
+    terms: str = Field(sa_column=_text())
+    signed_by: str = Field(sa_column=_text())
+    status: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+    """The entry that its status rests on."""
+
+
+class AccessRequestRow(SQLModel, table=True):
+    """under_review → granted or refused."""
+
+    __tablename__ = "access_request"
+    id: str = Field(sa_column=_text(key=True))
+    org: str = Field(sa_column=_text())
+    agreement: str = Field(sa_column=_text())
+    resource: str = Field(sa_column=_text())
+    terms: str = Field(sa_column=_text())
+    quorum: str = Field(sa_column=_text())
+    requested_by: str = Field(sa_column=_text())
+    status: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class VoteRow(SQLModel, table=True):
+    """One person's vote on a request or a promotion."""
+
+    __tablename__ = "vote"
+    matter: str = Field(sa_column=_text(key=True))
+    """`access:<id>` or `promotion:<id>`."""
+    person: str = Field(sa_column=_text(key=True))
+    org: str = Field(sa_column=_text(key=True))
+    role: str = Field(sa_column=_text())
+    approve: bool
+    seq: int = Field(sa_column=_index())
+
+
+class GrantRow(SQLModel, table=True):
+    """in force until it ends or is revoked."""
+
+    __tablename__ = "access_grant"
+    __table_args__ = (sa.Index("access_grant_by_holder", "org", "resource"),)
+    id: str = Field(sa_column=_text(key=True))
+    org: str = Field(sa_column=_text())
+    resource: str = Field(sa_column=_text())
+    agreement: str = Field(sa_column=_text())
+    terms: str = Field(sa_column=_text())
+    revoked_seq: int | None = Field(default=None, sa_column=_index(null=True))
+    seq: int = Field(sa_column=_index())
+
+
+class RunRow(SQLModel, table=True):
+    """started → complete, failed or aborted."""
+
+    __tablename__ = "run"
+    id: str = Field(sa_column=_text(key=True))
+    org: str = Field(sa_column=_text())
+    decisions: str = Field(sa_column=_text())
+    inputs: str = Field(sa_column=_text())
+    started_by: str = Field(sa_column=_text())
+    status: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class WeightsRow(SQLModel, table=True):
+    """candidate → validated → approved → deployed → retired."""
+
+    __tablename__ = "weights"
+    id: str = Field(sa_column=_text(key=True))
+    org: str = Field(sa_column=_text())
+    run: str = Field(sa_column=_text())
+    trainer: str = Field(sa_column=_text())
+    stage: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class PromotionRow(SQLModel, table=True):
+    """open → promoted or refused."""
+
+    __tablename__ = "promotion"
+    id: str = Field(sa_column=_text(key=True))
+    weights: str = Field(sa_column=_text())
+    stage: str = Field(sa_column=_text())
+    quorum: str = Field(sa_column=_text())
+    proposed_by: str = Field(sa_column=_text())
+    status: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+LEDGER = (EntryRow, HeadRow, SubtreeRow, AttachmentRow, DisclosureRow)
+"""What cannot be derived from anything else."""
+
+PROJECTIONS = (
+    StreamRow,
+    OrganisationRow,
+    MemberRow,
+    CredentialRow,
+    PurposeRow,
+    PolicyRow,
+    SecurityPolicyRow,
+    DatasetRow,
+    ResourceRow,
+    LineageRow,
+    AgreementRow,
+    AccessRequestRow,
+    VoteRow,
+    GrantRow,
+    RunRow,
+    WeightsRow,
+    PromotionRow,
+)
+"""What `oblik rebuild` empties and folds anew."""
+
+
+def table(row: type[SQLModel]) -> sa.Table:
+    """Give the Core table behind a row class."""
+    found: sa.Table = row.__table__  # type: ignore[attr-defined]
+    return found
