@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ledger.api import authzen, management, problems, reading
 from ledger.api.openapi import EVALUATION
@@ -15,6 +15,17 @@ from ledger.bootstrap import Service, open_service
 from ledger.settings import settings_from
 
 VERSION = "0.1.0"
+
+
+class Application(FastAPI):
+    """FastAPI, with the decision point before it: its middlewares cost as much as a decision does."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand evaluations to the decision point, and everything else on."""
+        if scope["type"] == "http" and scope["path"] == authzen.PATH:
+            await self.state.decision_point(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(service: Service | None = None) -> FastAPI:
@@ -27,10 +38,10 @@ def create_app(service: Service | None = None) -> FastAPI:
         running.close()
 
     # No interactive documentation page: it would load scripts from elsewhere. `/openapi.json` is served.
-    app = FastAPI(title="Oblik", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = Application(title="Oblik", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = running
     problems.install(app)
-    app.router.routes.insert(0, Route("/access/v1/evaluation", authzen.evaluate, methods=["POST"]))
+    app.state.decision_point = authzen.DecisionPoint(running)
     app.include_router(management.router)
     app.include_router(reading.router)
     app.get("/healthz", tags=["operation"])(_healthz)
@@ -49,7 +60,7 @@ def _describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes, summary=app.summary)
-            schema["paths"]["/access/v1/evaluation"] = EVALUATION
+            schema["paths"][authzen.PATH] = EVALUATION
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -7,25 +7,26 @@
                  "environment": {"kind": "enclave", "country": "JPN"}}}
 
 A deny is 200 with `"decision": false`. The answer leaves only after its entry is durable (I1). This is the hot path,
-so it is a plain ASGI route: it parses with a typed decoder and does nothing else that the decision does not need.
+so it is a plain ASGI application: it parses with a typed decoder and does nothing else that the decision does not need.
 """
 
 import msgspec
 from msgspec import Struct
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from ledger.access.explain import explain
 from ledger.access.request import MAX_REQUEST_BYTES, parse_request
 from ledger.api.acting import NO_TOKEN, NO_TOKEN_HELP
-from ledger.api.problems import problem_of
-from ledger.api.strict import check_json, read_body
+from ledger.api.problems import problem, problem_of
+from ledger.api.strict import check_announced, check_json
 from ledger.bootstrap import Service
-from ledger.errors import OblikError, Unauthenticated
+from ledger.errors import TooLarge, Unauthenticated
 from ledger.services.caller import hash_token
 from ledger.services.decisions import Answer, Question
 
+PATH = "/access/v1/evaluation"
 BEARER = "bearer "
+JSON = (b"content-type", b"application/json")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,25 +54,51 @@ class Evaluation(Struct, frozen=True):
     context: Context
 
 
-async def evaluate(request: Request) -> Response:
-    """Answer one evaluation request."""
-    headers = {"X-Request-ID": request.headers["x-request-id"]} if "x-request-id" in request.headers else {}
-    try:
-        body = await _decide(request)
-    except OblikError as error:
-        response = problem_of(error)
-        response.headers.update(headers)
-        return response
-    return Response(body, 200, headers, media_type="application/json")
+class DecisionPoint:
+    """The ASGI application that answers evaluations. It stands before FastAPI: what it needs of a request is little."""
+
+    def __init__(self, service: Service) -> None:
+        self._sequencer = service.sequencer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one evaluation request; errors are problem documents, as everywhere."""
+        if scope["method"] != "POST":
+            refused = problem(405, "Method not allowed", "an evaluation is a POST", headers={"Allow": "POST"})
+            await refused(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id")
+        echoed = [] if request_id is None else [(b"x-request-id", request_id)]
+        try:
+            body = await self._decide(headers, receive)
+        except Exception as error:  # noqa: BLE001 - told apart, and logged where it is a fault, in one place
+            response = problem_of(error)
+            response.raw_headers.extend(echoed)
+            await response(scope, receive, send)
+            return
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [JSON, length, *echoed]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _decide(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        token_hash = _token_hash(headers.get(b"authorization", b"").decode("latin-1"))
+        check_json(headers.get(b"content-type", b"").decode("latin-1"))
+        asked = parse_request(await _read_body(headers, receive))
+        seq, draft = await self._sequencer.ask(Question(token_hash, asked))
+        return render(seq, draft.answer)
 
 
-async def _decide(request: Request) -> bytes:
-    token_hash = _token_hash(request.headers.get("authorization", ""))
-    check_json(request.headers.get("content-type", ""))
-    asked = parse_request(await read_body(request, limit=MAX_REQUEST_BYTES))
-    service: Service = request.app.state.service
-    seq, draft = await service.sequencer.ask(Question(token_hash, asked))
-    return render(seq, draft.answer)
+async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """Read the body, up to the limit of a request. Raises TooLarge as soon as there is more."""
+    check_announced(headers.get(b"content-length", b"").decode("latin-1"), limit=MAX_REQUEST_BYTES)
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_REQUEST_BYTES:
+            raise TooLarge("the body", limit=MAX_REQUEST_BYTES)
+    return body
 
 
 def _token_hash(authorization: str) -> str:

@@ -1,8 +1,16 @@
 """Bodies of the management API, with examples. Strict: no coercion, no unknown field."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _in_the_calendar(text: str) -> str:
+    """Refuse the 30th of February, which the pattern lets through. Raises ValueError."""
+    datetime.fromisoformat(text)
+    return text
+
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """What things are called: ASCII letters and digits, then also `.`, `_` and `-`; at most 64."""
@@ -18,6 +26,7 @@ Time = Annotated[
     Field(
         pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z$"
     ),
+    AfterValidator(_in_the_calendar),
 ]
 """UTC with microseconds: `2026-11-21T09:30:00.123456Z`."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

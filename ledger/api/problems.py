@@ -1,11 +1,12 @@
 """Errors as problem details (RFC 9457), in one place: what was wrong, where, and what to do about it."""
 
+import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -30,9 +31,11 @@ STATUS: tuple[tuple[type[errors.OblikError], int, str], ...] = (
 RETRY_AFTER_SECONDS = 1
 
 
-def problem(status: int, title: str, detail: str, **members: Any) -> Response:
+def problem(
+    status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+) -> Response:
     """Give a problem details answer."""
-    headers = {}
+    headers = dict(headers or {})
     if status == 401:  # noqa: PLR2004 - RFC 9110 §11.6.1
         headers["WWW-Authenticate"] = 'Bearer realm="oblik"'
     if status == 503:  # noqa: PLR2004
@@ -40,7 +43,8 @@ def problem(status: int, title: str, detail: str, **members: Any) -> Response:
     kind = title.lower().replace(" ", "-")
     body = {"type": f"urn:oblik:problem:{kind}", "title": title, "status": status, "detail": detail}
     body |= {name: value for name, value in members.items() if value}
-    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+    # In ASCII: what is repeated of the caller's may be half of a surrogate pair, which UTF-8 has no bytes for.
+    return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)
 
 
 def problem_of(error: Exception) -> Response:
@@ -72,10 +76,11 @@ def _pointer(location: tuple[str | int, ...]) -> str:
 
 
 async def _http(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    if not isinstance(error, HTTPException):
+        return problem_of(error)
     titles = {404: "Not found", 405: "Method not allowed"}
-    detail = error.detail if isinstance(error, HTTPException) else "a fault of the service"
-    return problem(status, titles.get(status, "Not carried out"), detail)
+    title = titles.get(error.status_code, "Not carried out")
+    return problem(error.status_code, title, error.detail, headers=error.headers)
 
 
 def install(app: FastAPI) -> None:

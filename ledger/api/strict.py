@@ -15,14 +15,14 @@ from ledger.errors import Malformed, TooLarge, show
 MAX_BODY_BYTES = 20 * 1024 * 1024
 """A version's documents: a card, a manifest and a list of files of a large dataset."""
 
+MAX_LENGTH_DIGITS = 18
+
 MAX_DEPTH_HELP = "nest less deeply"
 
 
 async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
     """Read the body of a request up to `limit` bytes. Raises TooLarge as soon as there are more."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
-        raise TooLarge("the body", limit=limit)
+    check_announced(request.headers.get("content-length", ""), limit=limit)
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
@@ -30,6 +30,12 @@ async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
             raise TooLarge("the body", limit=limit)
         parts.append(part)
     return b"".join(parts)
+
+
+def check_announced(content_length: str, *, limit: int) -> None:
+    """Raise TooLarge where a body announces itself as over the limit."""
+    if content_length.isdecimal() and (len(content_length) > MAX_LENGTH_DIGITS or int(content_length) > limit):
+        raise TooLarge("the body", limit=limit)
 
 
 def check_json(content_type: str) -> None:
@@ -44,7 +50,7 @@ def parse_json(body: bytes) -> Any:
         return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise Malformed("", f"the body is not UTF-8 at byte {error.start}") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not JSON, or a number of more digits than Python reads
         raise Malformed("", f"the body is not JSON: {error}") from None
     except RecursionError:
         raise Malformed("", "the body is nested too deeply", help=MAX_DEPTH_HELP) from None
@@ -73,9 +79,11 @@ class StrictRequest(Request):
         return self._body
 
     async def json(self) -> Any:
-        """Parse the body strictly."""
-        check_json(self.headers.get("content-type", ""))
-        return parse_json(await self.body())
+        """Parse the body strictly, once."""
+        if not hasattr(self, "_json"):
+            check_json(self.headers.get("content-type", ""))
+            self._json = parse_json(await self.body())
+        return self._json
 
 
 class StrictRoute(APIRoute):
@@ -86,6 +94,9 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            read = StrictRequest(request.scope, request.receive)
+            if self.body_field is not None:
+                await read.json()  # before FastAPI does, which answers any error of its reading with one sentence
+            return await handle(read)
 
         return strict

@@ -97,7 +97,16 @@ def serve(
     settings = _settings(data, database_url)
     check_schema(open_engine(settings.database_url))
     os.environ["OBLIK_DATA"], os.environ["OBLIK_DATABASE_URL"] = str(settings.data), settings.database_url
-    uvicorn.run("ledger.api.app:create_app", factory=True, host=host, port=port, access_log=False, log_level="warning")
+    uvicorn.run(
+        "ledger.api.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+    )
 
 
 @app.command()

@@ -63,7 +63,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(Entry).decode
-_is_kind = lru_cache(maxsize=1_000)(re.compile(r"[a-z_]+(?:\.[a-z_]+)+").fullmatch)  # there are some dozens of kinds
+_is_kind = lru_cache(maxsize=256)(re.compile(r"[a-z_]+(?:\.[a-z_]+)+").fullmatch)  # there are some dozens of kinds
 _is_hash = re.compile(r"[0-9a-f]{64}").fullmatch
 _is_commitment = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]").fullmatch  # 256 bits leave two of the last six 0
 _has_time_form = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z").fullmatch
@@ -81,11 +81,11 @@ def format_entry(entry: Entry) -> bytes:
         canonical.check(entry.body, "/body")
     try:
         data = _encode(entry)
-    except (UnicodeEncodeError, TypeError, RecursionError) as error:
+    except (UnicodeEncodeError, TypeError, RecursionError, msgspec.MsgspecError) as error:
         raise Malformed("", f"the entry is not JSON: {error}") from None
     if len(data) > MAX_ENTRY_BYTES:
         raise TooLarge("the entry", limit=MAX_ENTRY_BYTES)
-    _check_fields(_parse_quickly(data) or _parse_exactly(data), None)
+    _check_fields(_parse_quickly(data) or _parse_exactly(data), entry.seq, None)
     return data
 
 
@@ -98,11 +98,9 @@ def parse_entry(data: bytes, *, seq: int, prev: str | None = None) -> Entry:
         raise BadEntry(seq, f"is over the limit of {MAX_ENTRY_BYTES:,} bytes")
     try:
         entry = _parse_quickly(data) or _parse_exactly(data)
-        _check_fields(entry, prev)
+        _check_fields(entry, seq, prev)
     except Malformed as error:
         raise BadEntry(seq, str(error)) from None
-    if entry.seq != seq:
-        raise BadEntry(seq, f"/seq: says that it is entry {show(entry.seq)}")
     return entry
 
 
@@ -124,14 +122,17 @@ def _parse_exactly(data: bytes) -> Entry:
     try:
         entry = msgspec.convert(fields | {"body": {}}, Entry)
     except msgspec.ValidationError as error:
-        raise Malformed("", str(error)) from None
+        problem, _, path = str(error).partition(" - at `$.")
+        raise Malformed("/" + re.split(r"[.\[`]", path)[0] if path else "", problem) from None
     if fields.get("sealed") == {}:
         raise Malformed("/sealed", "is left out when there is none")
     return msgspec.structs.replace(entry, body=body)
 
 
-def _check_fields(entry: Entry, prev: str | None) -> None:
+def _check_fields(entry: Entry, seq: int, prev: str | None) -> None:
     """Check what the types do not say. Raises Malformed with a JSON pointer."""
+    if entry.seq != seq:
+        raise Malformed("/seq", f"says that it is entry {show(entry.seq)}")
     if not _is_ordinary_time(entry.at):
         _parse_time(entry.at, "/at")
     if not _is_kind(entry.kind):

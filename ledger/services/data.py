@@ -1,7 +1,8 @@
 """Datasets and their versions: a card, a signed manifest and a label, each verified before anything is written."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from ledger.errors import Conflict, Malformed, NotFound, show
 from ledger.events import data
 from ledger.events.data import RecordedBounds
 from ledger.governance.card import Card, parse_card
-from ledger.governance.labels import Label, at_least_as_restrictive, derive, parse_label, releasable_to
+from ledger.governance.labels import Label, at_least_as_restrictive, derive, parse_label, releasable_to, values_of
 from ledger.governance.lineage import Bounds, check_bounds, check_not_wider
 from ledger.governance.manifest import Manifest, check_files, open_manifest
 from ledger.services.caller import Caller, require_role
@@ -21,6 +22,11 @@ from ledger.storage.tables import DatasetRow, ResourceRow, table
 from ledger.storage.transaction import Transaction
 
 DATASET, RESOURCE = table(DatasetRow), table(ResourceRow)
+
+
+ONLY = "Only"
+"""A tag set of the NATO policy that narrows whom a label releases to. An empty intersection of two would have to be told
+from its absence, which derivation (ADatP-4774) cannot: so a label that has it is refused."""
 
 
 class Documents(Struct, frozen=True, kw_only=True):
@@ -68,7 +74,8 @@ def register_version(
         raise Conflict(f"version {show(ref)} exists already")
     manifest = open_manifest(documents.manifest, documents.public_key)
     check_files(manifest, documents.files)
-    check_card(parse_card(documents.card), manifest)
+    with located("/card"):
+        check_card(parse_card(documents.card), manifest)
     parents = [get_resource(tx, f"dataset:{dataset}@{parent}") for parent in derived_from]
     label = _label(tx, documents, parents)
     _check_bounds(tx, label, bounds, tier, parents)
@@ -92,12 +99,21 @@ def register_version(
 def check_card(card: Card, manifest: Manifest) -> None:
     """Check that card and manifest agree on every file that both name. Raises Malformed naming the card's field."""
     signed = {resource.name: resource.digest for resource in manifest.resources}
-    for i, file in enumerate(card.files):
+    for file in card.files:
         if file.sha256 is not None and signed.get(file.name, file.sha256) != file.sha256:
             raise Malformed(
-                f"/distribution/{i}/sha256",
-                f"{show(file.sha256)} is not what the signed manifest says of {show(file.name)}",
+                "/distribution", f"{show(file.sha256)} is not what the signed manifest says of {show(file.name)}"
             )
+
+
+@contextmanager
+def located(document: str) -> Iterator[None]:
+    """Have errors in a document say which one it was: `/distribution/0` becomes `/card/distribution/0`."""
+    try:
+        yield
+    except Malformed as error:
+        problem = error.problem.removeprefix(f"{error.pointer}: ")
+        raise Malformed(document + error.pointer, problem, help=error.help) from None
 
 
 def withdraw_version(tx: Transaction, caller: Caller, owner: str, *, dataset: str, version: str, reason: str) -> int:
@@ -141,7 +157,10 @@ def _label(tx: Transaction, documents: Documents, parents: Sequence["sa.Row[Any]
             raise Malformed("/label", "is missing", help="only a derived version takes its label from its parents")
         return derived_label(tx, parents)
     policy = security_policy(tx, documents.security_policy)
-    label = parse_label(documents.label, policy)
+    with located("/label"):
+        label = parse_label(documents.label, policy)
+        if values_of(label, ONLY, "PERMISSIVE"):
+            raise Malformed("", f"has a category {show(ONLY)}", help="say whom it is released to in `Releasable To`")
     for parent in parents:
         wider = at_least_as_restrictive(label, load(parent.label, Label), policy)
         if wider:

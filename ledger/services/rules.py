@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ledger.access.policy import load_policy
-from ledger.errors import Conflict, NotFound
+from ledger.access.policy import Policy, load_policy
+from ledger.errors import Conflict, Malformed, NotFound, show
 from ledger.events import rules
 from ledger.governance.purposes import Node, PurposeTree, parse_tree
 from ledger.governance.spif import SecurityPolicy, parse_spif
@@ -12,6 +12,9 @@ from ledger.storage.tables import PurposeRow, SecurityPolicyRow, table
 from ledger.storage.transaction import Transaction
 
 PURPOSE, SECURITY_POLICY = table(PurposeRow), table(SecurityPolicyRow)
+
+INDISPENSABLE = ("subject_in_good_standing", "agreement_in_force", "grant_current", "lineage_permits")
+"""Clauses that no policy may do without: who, under what, still granted (I4), never wider (I6)."""
 
 
 def adopt_purposes(tx: Transaction, caller: Caller, owner: str, *, nodes: Sequence[Node]) -> int:
@@ -25,6 +28,13 @@ def adopt_policy(tx: Transaction, caller: Caller, owner: str, *, name: str, mode
     """Put a decision policy in force. Its texts are kept beside the ledger, by digest, for replay."""
     require_role(caller, "security", org=owner)
     policy = load_policy(name, model, rows)
+    missing = [clause for clause in INDISPENSABLE if clause not in _everywhere(policy)]
+    if missing:
+        raise Malformed(
+            "/rows",
+            f"nothing denies every action and tier where {show(missing[0])} does not hold",
+            help=f"add a row `p, *, *, not {missing[0]}, deny, …`",
+        )
     adopted = rules.PolicyAdopted(
         name=name,
         digest=policy.digest,
@@ -32,6 +42,11 @@ def adopt_policy(tx: Transaction, caller: Caller, owner: str, *, name: str, mode
         rows_sha256=tx.attach(rows.encode(), "text/csv"),
     )
     return tx.append(adopted, caller.by)
+
+
+def _everywhere(policy: Policy) -> set[str]:
+    """Name the clauses without which the policy denies, whatever the action and tier."""
+    return {row.name for row in policy.rows if row.effect == "deny" and row.action == row.tier == "*"}
 
 
 def adopt_security_policy(tx: Transaction, caller: Caller, owner: str, *, spif: bytes) -> int:

@@ -6,6 +6,7 @@ PostgreSQL: `SELECT … FOR UPDATE` on the one head row as the lock, binary COPY
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -81,11 +82,16 @@ def locked(connection: sa.Connection) -> Iterator[None]:
 
 def insert_entries(connection: sa.Connection, rows: Sequence[EntryTuple]) -> None:
     """Insert entries, the quickest way the engine has."""
+    insert_rows(connection, "entry", rows)
+
+
+def insert_rows(connection: sa.Connection, into: str, rows: Sequence[EntryTuple]) -> None:
+    """Insert rows of (seq, leaf, data) into a table of ours."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("INSERT INTO entry (seq, leaf, data) VALUES (?, ?, ?)", list(rows))
+        connection.exec_driver_sql(f"INSERT INTO {into} (seq, leaf, data) VALUES (?, ?, ?)", list(rows))  # noqa: S608
         return
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy("COPY entry (seq, leaf, data) FROM STDIN (FORMAT BINARY)") as copy:
+    with driver.cursor() as cursor, cursor.copy(f"COPY {into} (seq, leaf, data) FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types(["int8", "bytea", "bytea"])
         for row in rows:
             copy.write_row(row)
@@ -93,10 +99,14 @@ def insert_entries(connection: sa.Connection, rows: Sequence[EntryTuple]) -> Non
 
 def upsert(connection: sa.Connection, target: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows; one whose primary key is there already replaces the rest of that row."""
-    if not rows:
-        return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(target)
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, target), list(rows))
+
+
+@lru_cache
+def _upsert(dialect: str, target: sa.Table) -> sa.Insert:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(target)
     keys = list(target.primary_key.columns)
     changes = {column.name: statement.excluded[column.name] for column in target.columns if column not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
+    replacing: sa.Insert = statement.on_conflict_do_update(index_elements=keys, set_=changes)
+    return replacing

@@ -6,6 +6,7 @@ agreements and resources by key, grants by (organisation, resource).
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +27,12 @@ MAX_IN_QUERY = 500
 
 ORGANISATION, PURPOSE, RESOURCE, LINEAGE, AGREEMENT, GRANT = (
     t.table(row) for row in (t.OrganisationRow, t.PurposeRow, t.ResourceRow, t.LineageRow, t.AgreementRow, t.GrantRow)
+)
+
+READ_GRANTS = (
+    sa.select(GRANT)
+    .where(sa.tuple_(GRANT.c.org, GRANT.c.resource).in_(sa.bindparam("keys", expanding=True)))
+    .order_by(GRANT.c.seq)
 )
 
 GrantKey = tuple[str, str]
@@ -115,8 +122,7 @@ class FactReader:
         self._grants.update(dict.fromkeys(keys, ()))
         rows: list[sa.Row[Any]] = []
         for start in range(0, len(keys), MAX_IN_QUERY):
-            pairs = sa.tuple_(GRANT.c.org, GRANT.c.resource).in_(keys[start : start + MAX_IN_QUERY])
-            rows += connection.execute(sa.select(GRANT).where(pairs).order_by(GRANT.c.seq))
+            rows += connection.execute(READ_GRANTS, {"keys": keys[start : start + MAX_IN_QUERY]})
         self._load_agreements(connection, _new((row.agreement for row in rows), self._agreements))
         for row in rows:
             grant = _grant(row, self._agreements[row.agreement])
@@ -143,10 +149,15 @@ def _new(keys: Iterable[Any], known: dict[Any, Any]) -> list[Any]:
     return sorted({key for key in keys if key not in known})
 
 
+@lru_cache
+def _by_key(target: sa.Table, column: sa.Column[str]) -> sa.Select[Any]:
+    return sa.select(target).where(column.in_(sa.bindparam("keys", expanding=True)))
+
+
 def _select(connection: sa.Connection, target: sa.Table, column: sa.Column[str], keys: list[str]) -> list[sa.Row[Any]]:
     rows: list[sa.Row[Any]] = []
     for start in range(0, len(keys), MAX_IN_QUERY):
-        rows += connection.execute(sa.select(target).where(column.in_(keys[start : start + MAX_IN_QUERY])))
+        rows += connection.execute(_by_key(target, column), {"keys": keys[start : start + MAX_IN_QUERY]})
     return rows
 
 

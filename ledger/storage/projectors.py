@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from ledger.events import Event, data, decisions, promotion, registry, rules, sharing
+from ledger.governance.labels import releasable_to
 from ledger.governance.promotion import STAGES
 from ledger.governance.purposes import Node
 from ledger.storage import tables as t
@@ -205,7 +206,7 @@ def _version_registered(
 def _resource(
     connection: sa.Connection, event: data.DatasetVersionRegistered | data.WeightsRegistered, seq: int, **names: str
 ) -> None:
-    releasable = next((c.values for c in event.label.categories if c.tag == "Releasable To"), ())
+    releasable = sorted(releasable_to(event.label))
     _insert(
         connection,
         t.ResourceRow,

@@ -35,6 +35,7 @@ from ledger.storage.transaction import Transaction
 log = logging.getLogger(__name__)
 
 HEAD = table(HeadRow)
+READ_STATE_SEQ = sa.select(HEAD.c.state_seq)
 T = TypeVar("T")
 
 MAX_BATCH = 2_000
@@ -209,7 +210,7 @@ class Sequencer:
         if not payloads:
             return -1, ()
         with connection.begin():
-            basis = connection.execute(sa.select(HEAD.c.state_seq)).scalar_one()
+            basis = connection.execute(READ_STATE_SEQ).scalar_one()
             return basis, self._evaluate(connection, payloads, now=self._now(), state_seq=basis)
 
     def _tail(self, connection: sa.Connection, head: sa.Row[Any]) -> Tail:

@@ -19,6 +19,11 @@ from ledger.storage.tables import HeadRow, StreamRow, SubtreeRow, table
 
 HEAD, STREAM, SUBTREE = table(HeadRow), table(StreamRow), table(SubtreeRow)
 
+# Statements of every batch, made once: SQLAlchemy takes longer to make one than to run it.
+LOCK_HEAD = HEAD.select().with_for_update()
+MOVE_HEAD = HEAD.update().where(HEAD.c.id == 1)
+READ_STREAMS = sa.select(STREAM).where(STREAM.c.name.in_(sa.bindparam("names", expanding=True)))
+
 NO_ENTRY = -1
 """Stands where an index is asked for and there is none: no earlier entry in a stream, no state yet."""
 
@@ -130,7 +135,7 @@ class Tail:
             [{"name": name, "size": size, "last_seq": last} for name, (size, last) in self._touched.items()],
         )
         connection.execute(
-            HEAD.update().where(HEAD.c.id == 1),
+            MOVE_HEAD,
             {
                 "size": self.size,
                 "leaf": self.leaf,
@@ -153,7 +158,7 @@ ReadStreams = Callable[[list[str]], Mapping[str, StreamHead]]
 
 def lock_head(connection: sa.Connection) -> sa.Row[Any]:
     """Read the head row, and on PostgreSQL lock it. Raises Misconfigured where there is no ledger yet."""
-    row = connection.execute(HEAD.select().with_for_update()).one_or_none()
+    row = connection.execute(LOCK_HEAD).one_or_none()
     if row is None:
         raise Misconfigured("the database holds no ledger", help="run `oblik init`")
     return row
@@ -163,6 +168,6 @@ def read_streams(connection: sa.Connection, names: list[str]) -> dict[str, Strea
     """Read the heads of the named streams; one that does not exist yet is left out."""
     found: dict[str, StreamHead] = {}
     for start in range(0, len(names), 500):
-        query = sa.select(STREAM).where(STREAM.c.name.in_(names[start : start + 500]))
-        found.update({row.name: (row.size, row.last_seq) for row in connection.execute(query)})
+        rows = connection.execute(READ_STREAMS, {"names": names[start : start + 500]})
+        found.update({row.name: (row.size, row.last_seq) for row in rows})
     return found

@@ -297,7 +297,7 @@ class TestDerive:
         assert refused.value.pointer == "/labels/1/categories/0/values/0"
 
     def test_what_the_policy_excludes_is_a_conflict(self):
-        """A restriction is never dropped: where the policy excludes it at the higher classification, nothing derives."""
+        """A restriction is never dropped, not even where the policy excludes it at the classification."""
         with pytest.raises(Conflict, match="`DRAFT` must not stand with the classification `HIGH`"):
             derive([label("HIGH"), label("LOW", sensitivity=["DRAFT"])], POLICY)
 

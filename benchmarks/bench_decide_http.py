@@ -1,0 +1,54 @@
+"""Durable, chained decisions over HTTP at 32 connections on SQLite, beside an endpoint that only validates."""
+
+import tempfile
+from pathlib import Path
+
+import msgspec
+from figures import report
+from filled import TOKEN, open_filled, random_requests
+from load import Load, generate, request_bytes
+from servers import serving
+
+PARTNERS, DATASETS, GRANTS = 500, 20, 10_000
+CONNECTIONS, SECONDS, ROUNDS = 32, 4.0, 5
+PATH = "/access/v1/evaluation"
+
+
+def bodies(count: int, *, partners: int, datasets: int) -> list[bytes]:
+    """Give requests as a partner's system would send them."""
+    made = []
+    for r in random_requests(count, partners=partners, datasets=datasets):
+        body = {
+            "subject": {"type": r.subject_type, "id": r.subject_id},
+            "action": {"name": r.action},
+            "resource": {"type": r.resource_type, "id": r.resource_id},
+            "context": {
+                "purpose": r.purpose,
+                "tier": r.tier,
+                "environment": {"kind": r.environment, "country": r.country},
+            },
+        }
+        made.append(request_bytes(PATH, msgspec.json.encode(body), TOKEN))
+    return made
+
+
+def main() -> None:
+    requests = bodies(5_000, partners=PARTNERS, datasets=DATASETS)
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name)
+        open_filled(data, partners=PARTNERS, datasets=DATASETS, grants=GRANTS).close()
+        ours: list[Load] = []
+        theirs: list[Load] = []
+        for _ in range(ROUNDS):
+            with serving("servers:baseline") as (port, _pid):
+                theirs.append(generate(port, requests, connections=CONNECTIONS, seconds=SECONDS))
+            with serving("ledger.api.app:create_app", data=data, factory=True) as (port, _pid):
+                ours.append(generate(port, requests, connections=CONNECTIONS, seconds=SECONDS))
+    share = sum(load.allowed for load in ours) / sum(load.answered for load in ours)
+    if not 0.6 < share < 0.73:
+        raise RuntimeError(f"{share:.0%} of the decisions were allowed, not two thirds: this measured something else")
+    baseline = "FastAPI endpoint that validates the same body and returns a constant"
+    report("decide_http", [x.rate for x in ours], "decisions/s", baseline, [x.rate for x in theirs])
+    for share, label in ((0.5, "p50"), (0.99, "p99")):
+        mine, other = ([x.percentile(share) * 1e3 for x in loads] for loads in (ours, theirs))
+        report(f"decide_http_{label}", mine, "ms", f"{label} of the same endpoint", other)

@@ -1,0 +1,97 @@
+"""Servers to measure: the service, and a FastAPI endpoint that validates the same body and returns a constant."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+HERE = Path(__file__).resolve().parent
+
+
+class Entity(BaseModel):
+    type: str
+    id: str
+
+
+class Action(BaseModel):
+    name: str
+
+
+class Environment(BaseModel):
+    kind: Literal["enclave", "federated", "partner_hosted", "edge"]
+    country: str
+
+
+class Context(BaseModel):
+    purpose: str
+    tier: str
+    environment: Environment
+
+
+class Evaluation(BaseModel):
+    subject: Entity
+    action: Action
+    resource: Entity
+    context: Context
+
+
+baseline = FastAPI()
+
+
+@baseline.post("/access/v1/evaluation")
+async def constant(_body: Evaluation) -> dict[str, bool]:
+    """Answer a constant."""
+    return {"decision": True}
+
+
+@contextmanager
+def serving(application: str, *, data: Path | None = None, factory: bool = False) -> Iterator[tuple[int, int]]:
+    """Run an application under uvicorn. Gives its port and its process id."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = [
+        "--port",
+        str(port),
+        "--no-access-log",
+        "--log-level",
+        "error",
+        "--no-proxy-headers",
+        "--no-server-header",
+        *(["--factory"] if factory else []),
+    ]
+    environment = {**os.environ, "OBLIK_DATA": str(data or ""), "OBLIK_DATABASE_URL": "", "PYTHONPATH": str(HERE)}
+    command = [sys.executable, "-m", "uvicorn", application, *options]
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            _wait(process, port)
+            yield port, process.pid
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError("the server did not come up")
+
+
+def resident_bytes(pid: int) -> int:
+    """Read the resident size of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
