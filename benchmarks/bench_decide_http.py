@@ -42,7 +42,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             with serving("servers:baseline") as (port, _pid):
                 theirs.append(generate(port, requests, connections=CONNECTIONS, seconds=SECONDS))
-            with serving("ledger.api.app:create_app", data=data, factory=True) as (port, _pid):
+            with serving("ledger.asgi:create_app", data=data, factory=True) as (port, _pid):
                 ours.append(generate(port, requests, connections=CONNECTIONS, seconds=SECONDS))
     share = sum(load.allowed for load in ours) / sum(load.answered for load in ours)
     if not 0.6 < share < 0.73:

@@ -20,7 +20,7 @@ def main() -> None:
         with serving("servers:baseline") as (port, pid):
             generate(port, requests, connections=32, seconds=5)
             base = resident_bytes(pid)
-        with serving("ledger.api.app:create_app", data=data, factory=True) as (port, pid):
+        with serving("ledger.asgi:create_app", data=data, factory=True) as (port, pid):
             load = generate(port, requests, connections=32, seconds=20)
             mine = resident_bytes(pid)
     if not load.answered:

@@ -1,6 +1,5 @@
-"""The application: routes over one service, errors in one place. `uvicorn --factory ledger.api.app:create_app`."""
+"""The API: routes over one service, errors in one place."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,8 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from ledger.api import authzen, management, problems, reading
 from ledger.api.openapi import EVALUATION
-from ledger.bootstrap import Service, open_service
-from ledger.settings import settings_from
+from ledger.bootstrap import Service
 
 VERSION = "0.1.0"
 
@@ -28,20 +26,19 @@ class Application(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(service: Service | None = None) -> FastAPI:
-    """Make the application over `service`, or over the one that the environment's settings describe."""
-    running = service if service is not None else open_service(settings_from(os.environ))
+def create_app(service: Service) -> FastAPI:
+    """Make the API over a service, which ends with it."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        running.close()
+        service.close()
 
     # No interactive documentation page: it would load scripts from elsewhere. `/openapi.json` is served.
     app = Application(title="Oblik", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.service = running
+    app.state.service = service
     problems.install(app)
-    app.state.decision_point = authzen.DecisionPoint(running)
+    app.state.decision_point = authzen.DecisionPoint(service)
     app.include_router(management.router)
     app.include_router(reading.router)
     app.get("/healthz", tags=["operation"])(_healthz)

@@ -98,7 +98,7 @@ def serve(
     check_schema(open_engine(settings.database_url))
     os.environ["OBLIK_DATA"], os.environ["OBLIK_DATABASE_URL"] = str(settings.data), settings.database_url
     uvicorn.run(
-        "ledger.api.app:create_app",
+        "ledger.asgi:create_app",
         factory=True,
         host=host,
         port=port,

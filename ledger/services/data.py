@@ -25,8 +25,8 @@ DATASET, RESOURCE = table(DatasetRow), table(ResourceRow)
 
 
 ONLY = "Only"
-"""A tag set of the NATO policy that narrows whom a label releases to. An empty intersection of two would have to be told
-from its absence, which derivation (ADatP-4774) cannot: so a label that has it is refused."""
+"""A tag set of the NATO policy that narrows whom a label releases to. An empty intersection of two would have to be
+told from its absence, which derivation (ADatP-4774) cannot: so a label that has it is refused."""
 
 
 class Documents(Struct, frozen=True, kw_only=True):

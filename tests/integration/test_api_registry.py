@@ -23,9 +23,9 @@ def test_an_organisation_is_proposed_by_one_and_confirmed_by_another(api):
     confirmed = api.ok("organisations/nova-ca/enrolment", "security")["seq"]
     first, second = api.entries(proposed)
     assert (proposed, confirmed) == (first.seq, second.seq)
-    assert ("organisation.proposed", {"org": OWNER, "person": "v.melnyk"}) == (first.kind, first.by)
-    assert ("organisation.enrolled", {"org": OWNER, "person": "i.bondar"}) == (second.kind, second.by)
-    assert ORGANISATION == first.body
+    assert (first.kind, first.by) == ("organisation.proposed", {"org": OWNER, "person": "v.melnyk"})
+    assert (second.kind, second.by) == ("organisation.enrolled", {"org": OWNER, "person": "i.bondar"})
+    assert first.body == ORGANISATION
     api.refused(409, "organisations/nova-ca/enrolment", "security", detail="`nova-ca` is enrolled, not proposed")
 
 
@@ -111,11 +111,11 @@ def test_an_unknown_role_is_refused(shared_api):
     """Appointing to a role that does not exist names the field."""
     before = shared_api.size
     response = shared_api.send("PUT", f"/api/v1/organisations/{OWNER}/members/x", "admin", {"roles": ["king"]})
-    assert (400, "/roles", "`king` is no role") == (
+    assert (
         response.status_code,
         response.json()["pointer"],
         response.json()["detail"],
-    )
+    ) == (400, "/roles", "`king` is no role")
     assert "administrator" in response.json()["help"]
     assert shared_api.size == before
 

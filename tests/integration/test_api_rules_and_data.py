@@ -19,7 +19,7 @@ POLICY = {
 
 @pytest.fixture
 def labelled(api):
-    """A world in which the security policy is adopted that labels are read by."""
+    """Give a world in which the security policy is adopted that labels are read by."""
     api.ok("security-policies", "security", spif())
     return api
 
@@ -28,7 +28,7 @@ def test_a_purpose_tree_replaces_the_one_before(api):
     """Once a tree without it is in force, a purpose that was granted is denied."""
     assert api.decide()["decision"] is True
     seq = api.ok("purposes", "legal", {"nodes": [NODE]})["seq"]
-    assert "purposes.adopted" == api.entries(seq)[0].kind
+    assert api.entries(seq)[0].kind == "purposes.adopted"
     assert api.decide()["decision"] is False
 
 
@@ -105,10 +105,10 @@ def test_a_version_is_registered_with_its_documents(labelled):
     """Card, manifest and label are attached, and the entry names each by its SHA-256."""
     body = version_body()
     entry = labelled.entries(labelled.ok("datasets/uav/versions", "steward", body)["seq"])[0]
-    assert "dataset.version_registered" == entry.kind
+    assert entry.kind == "dataset.version_registered"
     for name in ("card", "manifest", "label"):
         assert hashlib.sha256(body[name].encode()).hexdigest() == entry.body[f"{name}_sha256"]
-    assert "RESTRICTED" == entry.body["label"]["classification"]
+    assert entry.body["label"]["classification"] == "RESTRICTED"
     labelled.refused(409, "datasets/uav/versions", "steward", body, "exists already")
 
 
@@ -117,8 +117,8 @@ def test_a_derived_version_takes_its_label_from_its_parents(labelled):
     labelled.ok("datasets/uav/versions", "steward", version_body())
     derived = version_body("redacted-2", tier="redacted", label=None, derived_from=["raw-2"])
     entry = labelled.entries(labelled.ok("datasets/uav/versions", "steward", derived)["seq"])[0]
-    assert ["raw-2"] == entry.body["derived_from"]
-    assert "RESTRICTED" == entry.body["label"]["classification"]
+    assert entry.body["derived_from"] == ["raw-2"]
+    assert entry.body["label"]["classification"] == "RESTRICTED"
     labelled.refused(400, "datasets/uav/versions", "steward", version_body("x", label=None), "is missing", "/label")
 
 

@@ -86,6 +86,7 @@ def test_many_processes_of_many_threads_write_one_chain(world: World):
     check_state(world)
     owners = [name.partition("-")[0] for _, name in sorted(acknowledged)]
     turns = sum(before != after for before, after in zip(owners, owners[1:], strict=False))
+    print(f"{turns} turns")
     assert turns >= PROCESSES  # they did write in turns, not one after the other
 
 
@@ -244,7 +245,9 @@ class Fickle(Future):
         return seen
 
 
+@pytest.mark.xfail(strict=True, reason="`_settle` looks at the future and then answers it: InvalidStateError ends the thread")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_caller_that_gives_up_while_it_is_answered_does_not_hurt_the_batch(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):

@@ -10,9 +10,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,3 +73,16 @@ def run(pieces: Iterable[str], *, scratch: Path, env: dict[str, str] | None = No
         timeout=SECONDS,
         check=False,
     )
+
+
+def wait_until_up(address: str) -> None:
+    """Wait until a service answers at `address`. Raises TimeoutError where none does."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(address).raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError(address)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -73,10 +74,17 @@ def test_the_sealed_fields_open() -> None:
 
 
 def test_any_changed_byte_of_the_file_is_found() -> None:
-    """Below the header, no changed byte verifies, but for the media type of an attachment, which nothing commits to."""
+    """Below the header no changed byte verifies, but for what nothing commits to.
+
+    That is the media type of an attachment, and the name or id of one of two keys, whose line is then passed over.
+    """
+    free = re.compile("text/plain|— vectors.example/oblik .{6}".encode())
     for number, line in enumerate(LINES[1:], start=1):
-        media_type = range(line.find(b"text/plain"), line.find(b"text/plain") + 10) if number == 10 else range(0)
-        for place in set(range(0, len(line), 5)) - set(media_type):
-            changed = line[:place] + bytes([line[place] ^ 2]) + line[place + 1 :]
+        spans = [range(*match.span()) for match in free.finditer(line)]
+        for place in range(0, len(line), 3):
+            if any(place in span for span in spans):
+                continue
             with pytest.raises(Unverified):
-                verify([*LINES[:number], changed, *LINES[number + 1 :]])
+                verify(
+                    [*LINES[:number], line[:place] + bytes([line[place] ^ 2]) + line[place + 1 :], *LINES[number + 1 :]]
+                )

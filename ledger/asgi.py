@@ -1,0 +1,18 @@
+"""The whole application: the API and the pages over one service. `uvicorn --factory ledger.asgi:create_app`."""
+
+import os
+
+from fastapi import FastAPI
+
+from ledger.api.app import create_app as create_api
+from ledger.bootstrap import open_service
+from ledger.settings import settings_from
+from ledger.web import pages
+
+
+def create_app() -> FastAPI:
+    """Make the application over the ledger that the environment's settings describe."""
+    service = open_service(settings_from(os.environ))
+    app = create_api(service)
+    pages.install(app, service)
+    return app
