@@ -3,20 +3,18 @@
 Everything here takes values and gives values or raises, so that an auditor can verify a ledger offline with this folder
 alone. It never reads a clock, a file, a socket or a database; whoever calls brings bytes and time.
 
-    canonical         RFC 8785 JSON, with limits that make every encoder agree
-    entry             one entry: form, strict parsing, time
-    merkle            RFC 9162 hashes and the tree's right edge
-    proof             RFC 9162 inclusion and consistency proofs, over a reader of hashes
-    tile              C2SP tlog-tiles: paths, entry bundles, and the reader of hashes over rows of tiles
-    codec             strict base64
-    key               C2SP signed-note keys: names, ids, the two protocols, Ed25519
-    checkpoint_body   C2SP tlog-checkpoint: the text that is signed
-    cosignature       C2SP tlog-cosignature: timestamped Ed25519 and ML-DSA-44
-    note              C2SP signed-note: signing, opening, verifier keys as text
-    checkpoint        checkpoints as signed notes
-    sealed            salted commitments to sensitive fields, RFC 9901 disclosures
-    verify            the chain rule over a stream of entries
-    export            a whole ledger as one file of lines, for whoever verifies it
+    codec         strict base64
+    canonical     RFC 8785 JSON, with limits that make every encoder agree
+    entry         one entry: form, strict parsing, time
+    merkle        RFC 9162 hashes and the tree's right edge
+    proof         RFC 9162 inclusion and consistency proofs, over a reader of hashes
+    tile          C2SP tlog-tiles: paths, entry bundles, and the reader of hashes over rows of tiles
+    note          C2SP signed-note: keys, signing, opening; Ed25519
+    checkpoint    C2SP tlog-checkpoint: its text, and the text as a signed note
+    cosignature   C2SP tlog-cosignature: timestamped Ed25519 and ML-DSA-44; keys of every type from their text
+    sealed        salted commitments to sensitive fields, RFC 9901 disclosures
+    verify        the chain rule over a stream of entries
+    export        a whole ledger as one file of lines, for whoever verifies it
 
 Promises: what `format_*` writes, `parse_*` reads back to the same value, and nothing else parses to it. What is not of
 its form raises one exception of `ledger.errors` that names the place. Checks raise and return nothing.

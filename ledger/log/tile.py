@@ -88,10 +88,8 @@ def parse_bundle(data: bytes, *, width: int) -> list[bytes]:
     while place < len(data) and len(entries) < width:
         start = place + LENGTH_BYTES
         place = start + int.from_bytes(data[place:start])
-        if start > len(data) or place > len(data):
-            raise Malformed("", f"the bundle breaks off in entry {len(entries)}")
         entries.append(data[start:place])
-    if len(entries) != width or place != len(data):
+    if len(entries) != width or place != len(data):  # the last one breaks off, or something follows it
         raise Malformed("", f"the bundle does not hold exactly {show(width)} entries")
     return entries
 

@@ -60,7 +60,7 @@ class Replica:
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Raise BadCheckpoint unless the checkpoint commits to exactly these entries."""
-        if False:
+        if checkpoint.size != self.size:
             raise BadCheckpoint(f"the checkpoint is of {checkpoint.size:,} entries; there are {self.size:,}")
         if checkpoint.root != self.root():
             raise BadCheckpoint(f"the checkpoint of {self.size:,} entries states another root than they lead to")

@@ -126,6 +126,16 @@ def test_malformed_notes_are_refused(note: bytes) -> None:
         open_note(note, [EXAMPLE])
 
 
+@pytest.mark.parametrize("text", [b"tab\t\n", b"bell\x07\n", b"return\r\n", b"\xff\n", b"\xed\xa0\x80\n"])
+def test_a_malformed_text_is_refused_though_its_signature_verifies(text: bytes) -> None:
+    """A known key's signature does not excuse the form."""
+    signer = make_signer()
+    blob = signer.key_id.to_bytes(4) + signer.sign(text)
+    note = text + f"\n— {signer.name} {format_base64(blob)}\n".encode()
+    with pytest.raises(BadNote):
+        open_note(note, [verifier_of(signer)])
+
+
 def test_size_is_capped() -> None:
     """The limit is checked before anything else, and is inclusive."""
     signer = make_signer()

@@ -173,6 +173,23 @@ def test_misuse_of_the_prover_is_malformed() -> None:
         root_at(-1, read)
 
 
+def test_hashes_of_another_length_are_refused_though_they_would_hash_to_the_root() -> None:
+    """The boundary between two hashes cannot be moved, and nothing stands for a leaf that is its own root."""
+    left, right = LEAVES[0], LEAVES[1]
+    for case in (
+        (0, 2, left + right[:1], [right[1:]], ROOTS[2]),
+        (1, 2, right[1:], [left + right[:1]], ROOTS[2]),
+        (0, 1, b"", [], b""),
+        (0, 1, left + b"x", [], left + b"x"),
+    ):
+        with pytest.raises(BadProof, match="bytes"):
+            check_inclusion(*case)
+    with pytest.raises(BadProof, match="bytes"):
+        check_consistency(1, 2, left, ROOTS[2], [right[1:]])
+    with pytest.raises(BadProof, match="bytes"):
+        check_consistency(3, 3, b"", b"", [])
+
+
 def test_a_reader_that_gives_too_little_is_noticed() -> None:
     """A hash that is missing in storage is an error, never a wrong proof."""
     for prove in (lambda r: root_at(7, r), lambda r: prove_inclusion(2, 7, r), lambda r: prove_consistency(3, 7, r)):

@@ -148,7 +148,8 @@ def test_the_hash_that_is_stored_beside_an_entry_is_compared(chain: Sequence[byt
 
 def test_a_checkpoint_of_another_size_is_refused(chain: Sequence[bytes]) -> None:
     """A checkpoint commits to exactly the entries verified, not to more and not to fewer."""
-    for other in (checkpoint_of(chain), checkpoint_of(chain[:2])):
+    same_root = Checkpoint(origin="example.org/log", size=4, root=checkpoint_of(chain[:3]).root)
+    for other in (checkpoint_of(chain), checkpoint_of(chain[:2]), same_root):
         with pytest.raises(BadCheckpoint, match="entries"):
             verify(chain[:3]).check(other)
 
