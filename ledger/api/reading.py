@@ -1,6 +1,7 @@
 """Reading the ledger under `/ledger/v1`: entries for readers; checkpoint and proofs for anyone who is let connect."""
 
 import base64
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -17,6 +18,29 @@ router = APIRouter(prefix="/ledger/v1", route_class=StrictRoute, responses=PROBL
 Index = Annotated[int, Path(ge=0, lt=2**53)]
 Size = Annotated[int | None, Query(ge=1, lt=2**53, description="size of the tree; the present one by default")]
 NDJSON = "application/x-ndjson"
+
+ENTRY_EXAMPLE = {
+    "about": {"dataset:uav-thermal": [3, 12], "org:acme-jp": [5, 15]},
+    "at": "2026-11-21T09:30:00.123456Z",
+    "body": {"id": "grant-req-1", "org": "acme-jp", "reason": "the project ended", "resource": "dataset:uav-thermal"},
+    "by": {"org": "mod-ua", "person": "o.koval"},
+    "kind": "grant.revoked",
+    "prev": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "seq": 17,
+    "v": 1,
+}
+CHECKPOINT_EXAMPLE = """\
+ledger.mod.example/oblik
+8
+47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
+
+\N{EM DASH} ledger.mod.example/oblik HG+aC…
+"""
+
+
+def _told(media_type: str, example: object, description: str) -> dict[int | str, dict[str, Any]]:
+    """Describe an answer that is bytes as stored, which FastAPI cannot tell from a type."""
+    return {200: {"content": {media_type: {"example": example}}, "description": description}}
 
 
 class Inclusion(BaseModel):
@@ -39,7 +63,11 @@ class Consistency(BaseModel):
     hashes: list[str] = Field(examples=[["bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0="]])
 
 
-@router.get("/checkpoint", response_class=PlainTextResponse)
+@router.get(
+    "/checkpoint",
+    response_class=PlainTextResponse,
+    responses=_told("text/plain", CHECKPOINT_EXAMPLE, "a signed note, by both keys of the log"),
+)
 def checkpoint(service: ServiceOf) -> PlainTextResponse:
     """Give the signed checkpoint (C2SP tlog-checkpoint) over the committed head."""
     with service.engine.connect() as connection:
@@ -47,7 +75,11 @@ def checkpoint(service: ServiceOf) -> PlainTextResponse:
     return PlainTextResponse(note, headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/entries", responses={200: {"content": {NDJSON: {}}, "description": "entries, one a line, as stored"}})
+@router.get(
+    "/entries",
+    response_class=Response,
+    responses=_told(NDJSON, json.dumps(ENTRY_EXAMPLE) + "\n", "entries, one a line, as stored"),
+)
 def entries(
     act: Act,
     start: Annotated[int, Query(ge=0, lt=2**53)] = 0,
@@ -58,7 +90,11 @@ def entries(
     return Response(b"".join(entry.data + b"\n" for entry in page), media_type=NDJSON)
 
 
-@router.get("/entries/{seq}", responses={200: {"content": {"application/json": {}}, "description": "the bytes stored"}})
+@router.get(
+    "/entries/{seq}",
+    response_class=Response,
+    responses=_told("application/json", ENTRY_EXAMPLE, "the bytes of the entry, as stored"),
+)
 def entry(act: Act, seq: Index) -> Response:
     """Give the bytes of one entry as stored (scope `read`)."""
     found = act.reading(lambda connection, by: reading.one_entry(connection, by, seq=seq))

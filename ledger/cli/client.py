@@ -24,6 +24,7 @@ class Client:
     def __init__(self, http: httpx.Client, name: str, token: str) -> None:
         self._http = http
         self.name = name
+        self.token = token
         self._headers = {"Authorization": f"Bearer {token}"}
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, expect: int = 201) -> dict[str, Any]:

@@ -29,16 +29,21 @@ STOP_SECONDS = 10
 
 def run(*, inputs: Path | None, leave_running: bool) -> int:
     """Play the story on a ledger made for it. Returns the exit code: 0 only if everything came out as told."""
+    signal.signal(signal.SIGTERM, _interrupt)  # ended either way, it takes its service along
     chosen = real_inputs(inputs) if inputs is not None else example_inputs()
     with tempfile.TemporaryDirectory(prefix="oblik-demo-") as name:
         data = Path(name)
         token = _init(data)
         with _serving(data) as address:
-            _play(address, token, chosen)
+            auditor = _play(address, token, chosen)
             _audit(data)
             if leave_running:
-                _wait(address)
+                _wait(address, auditor)
     return 0
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _oblik(*arguments: str, data: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -100,10 +105,12 @@ def _wait_until_up(process: subprocess.Popen[bytes], address: str) -> None:
     raise Misconfigured(f"the service did not come up within {START_SECONDS} seconds")
 
 
-def _play(address: str, token: str, inputs: Inputs) -> None:
+def _play(address: str, token: str, inputs: Inputs) -> str:
+    """Play the story. Returns the auditor's token."""
     with httpx.Client(base_url=address, timeout=30) as http:
         story = Story(http, administrator=ADMINISTRATOR, token=token, inputs=inputs, now=datetime.now(UTC))
         story.play()
+        return story.token_of("a.tkach")
 
 
 def _audit(data: Path) -> None:
@@ -135,9 +142,11 @@ def _change_a_byte(database: Path) -> int:
     return int(seq)
 
 
-def _wait(address: str) -> None:
+def _wait(address: str, auditor: str) -> None:
     """Leave the service running until Ctrl-C."""
-    print(f"\nThe service is running at {address} (API: {address}/openapi.json). Ctrl-C ends it.", flush=True)
+    print(f"\nThe service is running at {address} (API: {address}/openapi.json). Read its ledger as the auditor:")
+    print(f"  curl -H 'Authorization: Bearer {auditor}' '{address}/ledger/v1/entries?start=42&limit=1'")
+    print("Ctrl-C ends it, and removes this ledger.", flush=True)
     try:
         while True:
             time.sleep(3600)

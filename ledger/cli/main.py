@@ -1,23 +1,27 @@
 """The commands. Each reads its arguments, calls one service, and prints."""
 
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
+import sqlalchemy as sa
 import typer
 import uvicorn
 from rich.console import Console
 
 from ledger.bootstrap import wall_clock
 from ledger.cli import demo as demonstration
-from ledger.cli.offline import open_source, progress_bar
-from ledger.errors import Misconfigured, OblikError, Unverified
+from ledger.cli.offline import open_existing, open_source, progress_bar
+from ledger.errors import BadNote, Malformed, Misconfigured, OblikError, Unverified, show
 from ledger.governance.forms import check_identifier
 from ledger.keys import create_keys, load_keys
 from ledger.log.note import check_name, format_vkey
 from ledger.services import verifying
-from ledger.services.setup import open_ledger, read_opening, refuse_second
+from ledger.services.setup import check_keys, open_ledger, read_opening, refuse_second
 from ledger.settings import Settings, settings_from
 from ledger.storage.engine import open_engine
 from ledger.storage.rebuild import rebuild as rebuild_projections
@@ -25,7 +29,12 @@ from ledger.storage.schema import check_schema, upgrade_schema
 
 OK, NOT_VERIFIED, MISUSE = 0, 1, 2
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+HELP = """Keep account of who may use datasets and models, and of what came of it, in a ledger that outsiders verify.
+
+Exit codes: 0 done; 1 something does not verify; 2 misuse, or a setup that is not right.
+"""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 errors = Console(stderr=True, highlight=False)
 
 Data = Annotated[Path | None, typer.Option(help="Folder of keys and database (OBLIK_DATA; default `oblik-data`).")]
@@ -36,21 +45,28 @@ Url = Annotated[
 
 def main() -> None:
     """Run the command; an error becomes one line on stderr and an exit code."""
+    os.umask(0o077)  # what is written here, keys or sealed values, is its owner's alone
     try:
         app()
     except Unverified as error:
-        print(f"oblik: does not verify: {error}", file=sys.stderr)
-        raise SystemExit(NOT_VERIFIED) from None
+        raise _ended(NOT_VERIFIED, f"does not verify: {error}") from None
     except OblikError as error:
-        print(f"oblik: {error}", file=sys.stderr)
-        raise SystemExit(MISUSE) from None
+        raise _ended(MISUSE, str(error)) from None
+    except sa.exc.DBAPIError as error:
+        raise _ended(MISUSE, f"the database cannot be used: {error.orig}") from None
     except BrokenPipeError:
-        raise SystemExit(OK) from None
+        raise SystemExit(NOT_VERIFIED) from None  # nobody heard the end of it, so it does not count as done
     except Exception as error:
         if os.environ.get("OBLIK_TRACEBACK"):
             raise
-        print(f"oblik: a fault: {type(error).__name__}: {error} (set OBLIK_TRACEBACK=1 to see where)", file=sys.stderr)
-        raise SystemExit(MISUSE) from None
+        fault = f"a fault: {type(error).__name__}: {error} (set OBLIK_TRACEBACK=1 to see where)"
+        raise _ended(MISUSE, fault) from None
+
+
+def _ended(code: int, message: str) -> SystemExit:
+    """Say on one line what was wrong; a server's own words may have several. Gives the exit to raise."""
+    print(f"oblik: {' '.join(message.split())}", file=sys.stderr)
+    return SystemExit(code)
 
 
 def _settings(data: Path | None, url: str | None) -> Settings:
@@ -69,11 +85,11 @@ def init(
     database_url: Url = None,
 ) -> None:
     """Open a new ledger: make keys, tables and the first entries, and print the first administrator's token."""
-    check_name(origin)
+    _check_origin(origin)
     check_identifier(owner, "--owner")
     check_identifier(administrator, "--administrator")
     settings = _settings(data, database_url)
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = open_engine(settings.database_url)
     upgrade_schema(engine)
     refuse_second(engine)
@@ -86,6 +102,13 @@ def init(
     print(f"token of {opened.administrator}, until {opened.expires}, shown only here: {opened.token}")
 
 
+def _check_origin(origin: str) -> None:
+    try:
+        check_name(origin)
+    except BadNote:
+        raise Malformed("--origin", f"{show(origin)} is not the name of a log", help="no space and no `+`") from None
+
+
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -95,25 +118,29 @@ def serve(
 ) -> None:
     """Serve the API and the pages until Ctrl-C."""
     settings = _settings(data, database_url)
-    check_schema(open_engine(settings.database_url))
+    check_schema(open_existing(settings.database_url))
     os.environ["OBLIK_DATA"], os.environ["OBLIK_DATABASE_URL"] = str(settings.data), settings.database_url
-    uvicorn.run(
-        "ledger.asgi:create_app",
-        factory=True,
-        host=host,
-        port=port,
-        access_log=False,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-    )
+    try:
+        uvicorn.run(
+            "ledger.asgi:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            access_log=False,
+            log_level="warning",
+            proxy_headers=False,
+            server_header=False,
+        )
+    except SystemExit as error:  # uvicorn has said why
+        if error.code:
+            raise Misconfigured(f"the service did not start on {host}:{port}", help="is the port free?") from None
 
 
 @app.command()
 def upgrade(data: Data = None, database_url: Url = None) -> None:
     """Bring an older database to this version's shape."""
     settings = _settings(data, database_url)
-    engine = open_engine(settings.database_url)
+    engine = open_existing(settings.database_url)
     upgrade_schema(engine)
     print("the database has this version's shape")
 
@@ -166,7 +193,7 @@ def rebuild(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Empty every table that is derived from entries, and fill it from them."""
-    engine = open_engine(_settings(data, database_url).database_url)
+    engine = open_existing(_settings(data, database_url).database_url)
     check_schema(engine)
     with progress_bar("rebuilding", hidden=quiet) as progress:
         unknown = rebuild_projections(engine, progress=progress.advance)
@@ -183,19 +210,33 @@ def export(
 ) -> None:
     """Write the whole ledger, with a signed checkpoint, to a file that verifies offline."""
     settings = _settings(data, database_url)
-    engine = open_engine(settings.database_url)
+    engine = open_existing(settings.database_url)
     check_schema(engine)
     with engine.connect() as connection:
-        signers = load_keys(settings.keys, origin=read_opening(connection).origin)
-    partial = file.with_name(file.name + ".partial")
+        opening = read_opening(connection)
+    signers = load_keys(settings.keys, origin=opening.origin)
+    check_keys(opening, [format_vkey(signer) for signer in signers])
     try:
-        with partial.open("xb") as target, verifying.export(engine, signers=signers) as lines:
+        with _new_file(file) as target, verifying.export(engine, signers=signers) as lines:
             target.writelines(lines)
-        os.link(partial, file)
     except FileExistsError as error:
-        raise Misconfigured(f"`{error.filename}` is there already", help="it is never overwritten") from None
+        there = error.filename2 or error.filename
+        raise Misconfigured(f"`{there}` is there already", help="it is never overwritten") from None
     except OSError as error:
-        raise Misconfigured(f"the file cannot be written: {error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+        raise Misconfigured(f"`{file}` cannot be written: {error.strerror}") from None
     print(f"exported to {file}")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name only once it is whole. Raises FileExistsError where one is there."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, "is there already", str(path))
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("xb") as target:
+        try:
+            yield target
+            target.flush()
+            os.link(partial, path)  # unlike a rename, it never replaces
+        finally:
+            partial.unlink()

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import sqlalchemy as sa
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ledger.errors import Misconfigured, show
-from ledger.services.verifying import DatabaseSource, ExportSource, Source
+from ledger.log.export import MAX_LINE_BYTES
+from ledger.services.sources import DatabaseSource, ExportSource, Source
 from ledger.storage.engine import open_engine
 from ledger.storage.schema import check_schema
 
@@ -60,16 +62,25 @@ def open_source(source: str) -> Iterator[Callable[[], Source]]:
 
             def reopen() -> Source:
                 file.seek(0)
-                return ExportSource(file)
+                return ExportSource(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""))
 
             yield reopen
         return
-    engine = open_engine(url)
+    engine = open_existing(url, read_only=True)
     check_schema(engine)
     with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
         yield lambda: DatabaseSource(connection)
+
+
+def open_existing(url: str, *, read_only: bool = False) -> sa.Engine:
+    """Make the engine for a database that is there: SQLite would make an empty one where a path is mistyped."""
+    engine = open_engine(url)
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and path and not Path(path).exists():
+        raise Misconfigured(f"the database {show(path)} is missing", help="check the path; `oblik init` makes one")
+    return open_engine(url, read_only=True) if read_only else engine
 
 
 def _database_url(source: str) -> str | None:

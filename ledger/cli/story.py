@@ -57,6 +57,10 @@ class Story:
         self._promote()
         self._revoke()
 
+    def token_of(self, name: str) -> str:
+        """Give the token that a caller was issued in the story."""
+        return self._callers[name].token
+
     def _time(self, days: float) -> str:
         return format_time(self._now + timedelta(days=days))
 

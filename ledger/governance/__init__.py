@@ -12,6 +12,8 @@
     lineage     I6: what is derived is bounded by every ancestor
     promotion   the life of weights, and the gate of evidence and thresholds
     forms       the forms that fields share: identifiers, countries, times, sorted sets, JSON of bounded size
+    bundle      the signed envelope (DSSE in a Sigstore bundle) around a manifest
+    label_forms, markings   labels in XML, and what stands on a page
     documents   JSON and XML that others wrote, read strictly: for labels, spif, manifest and card
 
 The contract of the layer. Every function takes values and gives values, or raises from `ledger.errors`: Malformed

@@ -57,6 +57,6 @@ def _read(path: Path) -> object:
     try:
         return load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:
-        raise Misconfigured(f"the log's key `{path}` is missing", help="restore it, or run `oblik init`") from None
+        raise Misconfigured(f"the log's key `{path}` is missing", help="restore it from your backup") from None
     except (OSError, ValueError, TypeError) as error:
         raise Misconfigured(f"the log's key `{path}` cannot be read: {error}") from error

@@ -15,6 +15,9 @@ from ledger.log.checkpoint import Checkpoint
 from ledger.log.entry import GENESIS_PREV, Entry, parse_entry
 from ledger.log.merkle import CompactRange, hash_leaf
 
+Subtree = tuple[int, int, bytes]
+"""(L, index, hash) of leaves [index·256^L, (index+1)·256^L)."""
+
 NEW_STREAM = (0, -1)
 """What a stream's first entry says in `about`: ordinal 0, and no entry before it."""
 
@@ -27,6 +30,10 @@ class Replica:
         """How many entries were verified."""
         self.last: Entry | None = None
         """The last of them."""
+        self.leaf = GENESIS_PREV
+        """Leaf hash of the last of them."""
+        self.subtrees: list[Subtree] = []
+        """Hashes of complete subtrees of 256^L leaves, L ≥ 1, in the order in which they were completed."""
         self._range = CompactRange()
         self._prev = GENESIS_PREV.hex()
         self._streams: dict[str, tuple[int, int]] = {}
@@ -54,8 +61,10 @@ class Replica:
                 raise BadEntry(seq, _breaks(name, link, streams.get(name, NEW_STREAM)))
         for name, (ordinal, _) in entry.about.items():
             streams[name] = (ordinal + 1, seq)
-        self._range.append(hashed)
-        self.size, self.last, self._prev = seq + 1, entry, hashed.hex()
+        completed = self._range.append(hashed)
+        if completed:
+            self.subtrees += completed
+        self.size, self.last, self.leaf, self._prev = seq + 1, entry, hashed, hashed.hex()
         return entry
 
     def check(self, checkpoint: Checkpoint) -> None:

@@ -63,7 +63,7 @@ def _check_reader(caller: Caller) -> None:
 
 def inclusion_proof(connection: sa.Connection, *, index: int, size: int | None) -> InclusionProof:
     """Prove that the entry at `index` is in the tree of `size` entries (the present one by default)."""
-    size = _size(connection, size)
+    size = _size(connection, size, "/size")
     if not 0 <= index < size:
         raise NotFound(f"entry in a tree of {size:,}", index)
     read = tree_reader(connection)
@@ -78,7 +78,7 @@ def inclusion_proof(connection: sa.Connection, *, index: int, size: int | None) 
 
 def consistency_proof(connection: sa.Connection, *, old: int, new: int | None) -> ConsistencyProof:
     """Prove that the tree of `new` entries (the present one by default) begins with that of `old`."""
-    new = _size(connection, new)
+    new = _size(connection, new, "/new")
     if not 1 <= old <= new:
         raise Malformed("/old", f"is not between 1 and {new:,}")
     read = tree_reader(connection)
@@ -91,10 +91,10 @@ def consistency_proof(connection: sa.Connection, *, old: int, new: int | None) -
     )
 
 
-def _size(connection: sa.Connection, size: int | None) -> int:
+def _size(connection: sa.Connection, size: int | None, pointer: str) -> int:
     head: Head = read_head(connection)
     if size is None:
         return head.size
     if not 1 <= size <= head.size:
-        raise Malformed("/size", f"is not between 1 and {head.size:,}, the present size")
+        raise Malformed(pointer, f"is not between 1 and {head.size:,}, the present size")
     return size

@@ -17,15 +17,13 @@ from ledger.events import event_of, replayable
 from ledger.events.decisions import DecisionRecorded
 from ledger.log.entry import Entry
 from ledger.services.decisions import Policies, asked_again, record
+from ledger.services.sources import Attachment
 from ledger.storage.facts import FactReader
 from ledger.storage.rebuild import Fold
 from ledger.storage.tables import AttachmentRow, table
 from ledger.storage.tail import NO_ENTRY
 
 Progress = Callable[[int], None]
-Attachment = tuple[str, str, bytes]
-"""(SHA-256 in hex, media type, bytes)"""
-
 MAX_PENDING = 500
 """Decisions derived together, between changes of state, so that their facts are read at once."""
 

@@ -1,25 +1,24 @@
-"""Offline verification, replay and export, from a database or an exported file: nothing here talks to a service."""
+"""Offline verification, replay and export: nothing here talks to a service."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import sqlalchemy as sa
 from msgspec import Struct
 
-from ledger.errors import BadCheckpoint, BadEntry
-from ledger.events import event_of, replayable
+from ledger.errors import BadEntry
+from ledger.events import CATALOGUE, event_of, replayable
 from ledger.events.registry import LedgerOpened
-from ledger.log.checkpoint import open_checkpoint
-from ledger.log.cosignature import parse_vkey
 from ledger.log.entry import Entry
-from ledger.log.export import Export, Header, format_export
+from ledger.log.export import Header, format_export
 from ledger.log.note import Signer
 from ledger.log.verify import Replica
 from ledger.services.reading import signed_checkpoint
-from ledger.services.replay import Attachment, Replay, Replayed
+from ledger.services.replay import Replay, Replayed
 from ledger.services.setup import read_opening
+from ledger.services.sources import Attachment, End, Source
 from ledger.storage.reading import count_attachments, read_attachments, read_entries, read_head
+from ledger.storage.tail import NO_ENTRY
 
 Progress = Callable[[int], None]
 
@@ -31,106 +30,35 @@ class Verified(Struct, frozen=True, kw_only=True):
     root: bytes
     origin: str
     signed: bool
-    """Whether a checkpoint signed by the keys of the first entry commits to this root."""
-
-
-class Source(Protocol):
-    """Where a ledger is read from."""
-
-    @property
-    def size(self) -> int:
-        """How many entries it says it has."""
-        ...
-
-    def entries(self) -> Iterator[tuple[int, bytes, bytes | None]]:
-        """Give (index as stored, bytes, leaf hash as stored or None) in order."""
-        ...
-
-    def root(self) -> bytes | None:
-        """Give the root that the source itself states, once all entries were read."""
-        ...
-
-    def attachments(self) -> Iterable[Attachment]:
-        """Give the attachments."""
-        ...
-
-    def checkpoint(self) -> bytes | None:
-        """Give the signed checkpoint that comes with it, once all entries were read."""
-        ...
-
-
-class DatabaseSource:
-    """A ledger in a database: entries, stored leaf hashes and head all have to agree."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-        self._head = read_head(connection)
-
-    @property
-    def size(self) -> int:
-        """The size in the head row."""
-        return self._head.size
-
-    def entries(self) -> Iterator[tuple[int, bytes, bytes | None]]:
-        """Read every stored row, those past the head too: there must be none."""
-        for stored in read_entries(self._connection, -(2**62), 2**62):
-            yield stored.seq, stored.data, stored.leaf
-
-    def root(self) -> bytes | None:
-        """Give the root of the right edge in the head row."""
-        return self._head.root
-
-    def attachments(self) -> Iterable[Attachment]:
-        """Read the attachments."""
-        return read_attachments(self._connection)
-
-    def checkpoint(self) -> bytes | None:
-        """Give none: the database holds no signature."""
-        return None
-
-
-class ExportSource:
-    """A ledger in an exported file."""
-
-    def __init__(self, lines: Iterable[bytes]) -> None:
-        self._export = Export(lines)
-
-    @property
-    def size(self) -> int:
-        """The number of entries in the header."""
-        return self._export.header.entries
-
-    def entries(self) -> Iterator[tuple[int, bytes, bytes | None]]:
-        """Read the entries' lines."""
-        for seq, data in enumerate(self._export.entries()):
-            yield seq, data, None
-
-    def root(self) -> bytes | None:
-        """Give none: the file states no root but the checkpoint's."""
-        return None
-
-    def attachments(self) -> Iterable[Attachment]:
-        """Read the attachments' lines."""
-        return self._export.attachments()
-
-    def checkpoint(self) -> bytes | None:
-        """Read the last line."""
-        return self._export.checkpoint()
+    """Whether a checkpoint signed by every key of the first entry commits to this root."""
 
 
 def verify(
     source: Source, *, progress: Progress | None = None, each: Callable[[Entry], None] | None = None
 ) -> tuple[Verified, Sequence[Attachment]]:
-    """Verify a ledger, entry by entry. Raises BadEntry or BadCheckpoint, naming the first place that does not hold.
+    """Verify a ledger, entry by entry. Raises BadEntry, BadCheckpoint or Unverified at the first that does not hold.
 
     Gives `each` entry to whoever wants to read along. Keys are those that the first entry names: that they are the
     right ones is for the auditor to know from elsewhere.
     """
-    replica, opening = Replica(), None
+    end = _read_entries(source, progress, each)
+    attachments = list(source.attachments())
+    signed = source.check(end)
+    found = Verified(size=end.replica.size, root=end.replica.root(), origin=end.opening.origin, signed=signed)
+    return found, attachments
+
+
+def _read_entries(source: Source, progress: Progress | None, each: Callable[[Entry], None] | None) -> End:
+    replica, opening, state_seq, size = Replica(), None, NO_ENTRY, source.size
     for index, data, leaf in source.entries():
         if index != replica.size:
             raise BadEntry(replica.size, f"is missing: the next that is stored is entry {index}")
+        if index >= size:
+            raise BadEntry(index, f"stands past the head, which counts {size:,} entries")
         entry = replica.add(data, leaf)
+        kind = CATALOGUE.get((entry.kind, entry.v))
+        if kind is not None and kind.CHANGES_STATE:
+            state_seq = index
         if index == 0:
             opening = _opening(entry)
         if each is not None:
@@ -139,17 +67,9 @@ def verify(
             progress(1)
     if opening is None:
         raise BadEntry(0, "is missing: the ledger is empty")
-    if replica.size != source.size:
-        raise BadEntry(replica.size, f"is missing: {source.size:,} entries were promised")
-    if source.root() not in {None, replica.root()}:
-        raise BadCheckpoint("the head states another root than the entries lead to")
-    attachments = list(source.attachments())
-    note = source.checkpoint()
-    if note is not None:
-        verifiers = [parse_vkey(vkey) for vkey in opening.vkeys]
-        replica.check(open_checkpoint(note, verifiers, origin=opening.origin))
-    verified = Verified(size=replica.size, root=replica.root(), origin=opening.origin, signed=note is not None)
-    return verified, attachments
+    if replica.size != size:
+        raise BadEntry(replica.size, f"is missing: {size:,} entries were promised")
+    return End(replica=replica, opening=opening, state_seq=state_seq)
 
 
 def _opening(entry: Entry) -> LedgerOpened:

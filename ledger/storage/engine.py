@@ -4,10 +4,13 @@ SQLite: WAL, `synchronous=FULL` (a commit that was answered survives a power cut
 PostgreSQL: `SELECT … FOR UPDATE` on the one head row as the lock, binary COPY for entries.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -25,8 +28,12 @@ EntryTuple = tuple[int, bytes, bytes]
 """(seq, leaf hash, canonical bytes), as stored."""
 
 
-def open_engine(url: str) -> sa.Engine:
-    """Make the engine for a database URL. Nothing is connected to yet. Raises Misconfigured on an unusable URL."""
+def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
+    """Make the engine for a database URL. Nothing is connected to yet. Raises Misconfigured on an unusable URL.
+
+    `read_only` opens an SQLite file without writing to it, or beside it more than SQLite has to; on PostgreSQL it is
+    for the role to say.
+    """
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
@@ -34,7 +41,7 @@ def open_engine(url: str) -> sa.Engine:
             f"database URL {show(url)} cannot be read", help="write `sqlite:///path` or `postgresql://user@host/name`"
         ) from None
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed)
+        return _open_sqlite_to_read(parsed) if read_only else _open_sqlite(parsed)
     if parsed.get_backend_name() == "postgresql":
         return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
     raise Misconfigured(
@@ -57,6 +64,14 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if lock else "BEGIN")
 
     return engine
+
+
+def _open_sqlite_to_read(url: sa.URL) -> sa.Engine:
+    path = Path(url.database or "")
+    query = {"mode": "ro", "uri": "true"}
+    if not Path(f"{path}-wal").exists() and not os.access(path.parent, os.W_OK):
+        query["immutable"] = "1"  # on a medium that cannot be written to, SQLite has to be told that nobody does
+    return sa.create_engine(url.set(database=f"file:{quote(str(path))}", query=query))
 
 
 def _open_postgresql(url: sa.URL) -> sa.Engine:

@@ -22,6 +22,8 @@ class Head(Struct, frozen=True, kw_only=True):
 
     size: int
     root: bytes
+    leaf: bytes
+    """Of the last entry."""
     state_seq: int
     at: str
 
@@ -40,7 +42,7 @@ def read_head(connection: sa.Connection) -> Head:
     if row is None:
         raise Misconfigured("the database holds no ledger", help="run `oblik init`")
     root = CompactRange.unpack(row.size, row.edge).root()
-    return Head(size=row.size, root=root, state_seq=row.state_seq, at=row.at)
+    return Head(size=row.size, root=root, leaf=row.leaf, state_seq=row.state_seq, at=row.at)
 
 
 def read_entry(connection: sa.Connection, seq: int) -> StoredEntry:
@@ -66,6 +68,12 @@ def read_entries(connection: sa.Connection, start: int, stop: int) -> Iterator[S
         for seq, leaf, data in rows:
             yield StoredEntry(seq, leaf, data)
         start = rows[-1].seq + 1
+
+
+def read_subtrees(connection: sa.Connection) -> list[tuple[int, int, bytes]]:
+    """Read the tree's rows above the leaves, as (level, index, hash), in their order."""
+    query = sa.select(SUBTREE.c.level, SUBTREE.c.index, SUBTREE.c.hash).order_by(SUBTREE.c.level, SUBTREE.c.index)
+    return [(level, index, hash_) for level, index, hash_ in connection.execute(query)]
 
 
 def read_attachments(connection: sa.Connection) -> Iterator[tuple[str, str, bytes]]:

@@ -13,6 +13,7 @@ it is told `Unavailable`, and nothing was allowed.
 """
 
 import asyncio
+import concurrent.futures
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -293,9 +294,10 @@ def _settle_all(tickets: list[Ticket[Any]]) -> None:
 
 
 def _settle(ticket: Ticket[Any]) -> None:
-    if ticket.future.cancelled():
-        return  # the caller hung up; its entry stands
-    if ticket.error is not None:
-        ticket.future.set_exception(ticket.error)
-    else:
-        ticket.future.set_result(ticket.outcome)
+    try:
+        if ticket.error is not None:
+            ticket.future.set_exception(ticket.error)
+        else:
+            ticket.future.set_result(ticket.outcome)
+    except (asyncio.InvalidStateError, concurrent.futures.InvalidStateError):
+        log.debug("a caller hung up before its answer; what was written stands")

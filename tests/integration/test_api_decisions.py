@@ -213,7 +213,7 @@ def test_who_may_ask_for_whom(shared_api):
     shared_api.refused(401, EVALUATION, None, evaluation(), "no API token was given")
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic dHJhaW5lcjo=", "trainer", "Bearer\ttrainer x"])
+@pytest.mark.parametrize("header", ["", "Bearer", "Basic dHJhaW5lcjo=", "trainer", "Bearer\ttrainer x"])
 def test_an_authorization_that_is_none_is_401(shared_api, header):
     """Another scheme, and a token that is missing, are refused alike, with how to authenticate."""
     check_problem(shared_api.post(EVALUATION, None, GOOD, headers={"Authorization": header}), 401)

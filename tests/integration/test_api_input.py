@@ -45,7 +45,7 @@ BODIES: dict[tuple[str, str, str], dict[str, Any]] = {
     },
     ("POST", "credentials/none/revocation", "admin"): {"reason": "lost"},
     ("POST", "purposes", "steward"): {
-        "nodes": [{"id": "a", "parent": None, "cls": "research", "prohibited": False, "en": "A", "uk": "А"}]
+        "nodes": [{"id": "a", "parent": None, "cls": "research", "prohibited": False, "en": "A", "uk": "Ю"}]
     },
     ("POST", "policies", "security"): {"name": "dataset_access", "model": "x", "rows": "x"},
     ("POST", "security-policies", "security"): spif(),

@@ -73,7 +73,7 @@ def test_every_inclusion_proof_verifies(shared_api):
         for index in range(size):
             path = f"/ledger/v1/proofs/inclusion?index={index}&size={size}"
             proof = decoded(shared_api.http.get(path).json())
-            check_inclusion(hash_leaf(lines[index]), index, size, proof["hashes"], proof["root"])
+            check_inclusion(index, size, hash_leaf(lines[index]), proof["hashes"], proof["root"])
 
 
 def test_every_consistency_proof_verifies(shared_api):
@@ -81,7 +81,7 @@ def test_every_consistency_proof_verifies(shared_api):
     size = shared_api.size
     for old in range(1, size + 1, 3):
         proof = decoded(shared_api.http.get(f"/ledger/v1/proofs/consistency?old={old}&new={size}").json())
-        check_consistency(old, size, proof["hashes"], proof["old_root"], proof["new_root"])
+        check_consistency(old, size, proof["old_root"], proof["new_root"], proof["hashes"])
         inclusion = shared_api.http.get(f"/ledger/v1/proofs/inclusion?index=0&size={old}").json()
         assert proof["old_root"] == base64.b64decode(inclusion["root"])
 

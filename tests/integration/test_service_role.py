@@ -1,4 +1,4 @@
-"""PostgreSQL as `docs/operations.md` sets it up: an owner, a service that cannot change entries, an auditor that only reads.
+"""PostgreSQL as `docs/operations.md` sets it up: an owner, a service that changes no entry, an auditor that only reads.
 
 The statements are the document's own, with other names and passwords, since roles belong to the whole server.
 """
@@ -119,7 +119,7 @@ def not_refused(url: str, tried: list[str]) -> list[str]:
 
 
 def test_the_whole_story_is_played_under_the_service_role(installation):
-    """Under the document's grants the service does all that the story asks for, and the auditor verifies and replays it."""
+    """Under the document's grants the service does all that the story asks for; the auditor verifies and replays it."""
     with serving(installation) as address, httpx.Client(base_url=address, timeout=30) as http:
         now = datetime.now(UTC)
         inputs = example_inputs()

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 import sqlalchemy as sa
-from promised import PATIENCE, one_batch, own_engine, program, replayed, rows_of, stored, verified
+from programs import PATIENCE, program
+from promised import one_batch, own_engine, replayed, rows_of, stored, verified
 from served import Served, check_problem, serving
 from world import World, question, revocation
 
@@ -63,7 +64,7 @@ def test_another_process_reads_each_answer_at_the_moment_it_is_given(world: Worl
         with one_batch(world.service.sequencer):
             pass  # by now every look has been taken
     digests = [hashlib.sha256(data).hexdigest() for data in stored(world.service.engine)]
-    assert 2 * ASKS == len(seen)
+    assert len(seen) == 2 * ASKS
     assert [(seq, digests[seq]) for seq, _ in seen] == seen
 
 
@@ -99,7 +100,7 @@ Fault = Callable[[Service], AbstractContextManager[list[Callable[[Transaction], 
 
 @contextmanager
 def locked_by_another(service: Service) -> Iterator[list]:
-    """Another connection holds the lock for longer than a writer waits."""
+    """Have another connection hold the lock for longer than a writer waits."""
     with own_engine(service.engine.url.render_as_string(hide_password=False)) as engine, engine.connect() as other:
         other.execution_options(lock_head=True)
         with other.begin():
@@ -109,7 +110,7 @@ def locked_by_another(service: Service) -> Iterator[list]:
 
 @contextmanager
 def on_each_connection(service: Service, *statements: str) -> Iterator[list]:
-    """Every connection that the service opens runs these statements first."""
+    """Run these statements first on every connection that the service opens."""
 
     def spoil(connection, _record) -> None:
         for statement in statements:
@@ -131,13 +132,13 @@ def reconnect(service: Service) -> None:
 
 
 def read_only(service: Service) -> AbstractContextManager[list]:
-    """SQLite refuses to write, as it does for a file that is read-only (which nothing is to root)."""
+    """Have SQLite refuse to write, as it does for a file that is read-only (which nothing is to root)."""
     return on_each_connection(service, "PRAGMA query_only = ON")
 
 
 @contextmanager
 def full(service: Service) -> Iterator[list]:
-    """SQLite may not take another page: the disk is full."""
+    """Have SQLite get no page more, as on a full disk."""
     with service.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     with on_each_connection(service, f"PRAGMA max_page_count = {pages}"):
@@ -146,7 +147,7 @@ def full(service: Service) -> Iterator[list]:
 
 @contextmanager
 def refused_at_commit(service: Service) -> Iterator[list]:
-    """Everything is written, and then the COMMIT itself fails: SQLite forbids it, PostgreSQL's connection is lost."""
+    """Have the COMMIT itself fail: SQLite is made to deny it, PostgreSQL to end the connection."""
 
     def spoil(connection: sa.Connection) -> None:
         if is_postgres(service):
@@ -167,7 +168,7 @@ def deny_commit(action: int, argument: str | None, *_: object) -> int:
 
 @contextmanager
 def lost_in_mid_batch(service: Service) -> Iterator[list]:
-    """The server ends the connection while the batch is being written."""
+    """Have the server end the connection while the batch is being written."""
 
     def lose(tx: Transaction) -> int:
         terminate(service, tx.connection)
@@ -178,7 +179,7 @@ def lost_in_mid_batch(service: Service) -> Iterator[list]:
 
 @contextmanager
 def read_only_server(service: Service) -> Iterator[list]:
-    """The server has become a replica's: it takes no write."""
+    """Have the server take no write, as a standby does."""
     with on_each_connection(service, "SET default_transaction_read_only = on", "COMMIT") as commands:
         yield commands
 
@@ -212,7 +213,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "POSTGRES_LOCK_SECONDS", BRIEFLY)
 
 
-@pytest.mark.parametrize("database_url, fault", FAULTS, indirect=["database_url"])
+@pytest.mark.parametrize(("database_url", "fault"), FAULTS, indirect=["database_url"])
 def test_whoever_is_in_a_batch_that_fails_is_told_unavailable(world: World, fault: Fault, brief):
     """A batch that cannot be written allows nothing, tells everyone in it so, and leaves not a byte behind."""
     before = rows_of(world.service.engine)
@@ -238,11 +239,11 @@ def test_whoever_is_in_a_batch_that_fails_is_told_unavailable(world: World, faul
     service.close()
     assert (len(before["entry"]), True) == (seq, draft.event.allowed)
     assert seq + 1 == verified(world.service.engine).size
-    assert () == replayed(world.service.engine).findings
+    assert replayed(world.service.engine).findings == ()
 
 
 def test_http_answers_503_while_the_ledger_cannot_be_written(database_url: str, tmp_path, brief):
-    """While another holds the ledger, HTTP answers 503 with a problem document, and allows nothing; then it recovers."""
+    """While another holds the ledger, HTTP answers 503 with a problem document and allows nothing; then it recovers."""
     with serving(database_url, tmp_path) as served:
         before = rows_of(served.world.service.engine)
         with locked_by_another(served.world.service), ThreadPoolExecutor(4) as pool:
@@ -277,6 +278,6 @@ def test_a_service_that_shuts_down_settles_what_it_accepted(world: World):
         accepted = [service.sequencer.ask_from_thread(question()) for _ in range(5)]
     service.close()
     assert all(future.done() for future in accepted)
-    assert [True] * 5 == [future.result()[1].event.allowed for future in accepted]
+    assert [future.result()[1].event.allowed for future in accepted] == [True] * 5
     with pytest.raises(Unavailable):
         service.sequencer.ask_from_thread(question())

@@ -11,28 +11,18 @@ from contextlib import ExitStack
 
 import pytest
 import sqlalchemy as sa
-from promised import (
-    PATIENCE,
-    Program,
-    entries_in,
-    leaf_hash,
-    one_batch,
-    program,
-    rows_of,
-    stored,
-    tree_hash,
-    verified,
-)
+from programs import PATIENCE, Program, program
+from promised import leaf_hash, one_batch, rows_of, stored, tree_hash, verified
 from world import BY, World, grant, question
 
 from ledger.errors import Conflict, Unavailable
 from ledger.events.data import DatasetRegistered
 from ledger.events.sharing import GrantRevoked
 from ledger.storage.rebuild import rebuild
-from ledger.storage.tables import LEDGER, PROJECTIONS
+from ledger.storage.tables import PROJECTIONS
 from ledger.storage.transaction import Transaction
 
-PROCESSES, THREADS, BATCHES = 8, 16, 6
+PROCESSES, THREADS, ROUNDS = 8, 16, 8
 LONGEST_LIFE = 0.004
 """Seconds for which a writer lives on, at most, after as many acknowledgements as it was given."""
 
@@ -70,24 +60,18 @@ def test_many_processes_of_many_threads_write_one_chain(world: World):
     """8 processes of 16 threads that append at once leave one gapless chain with all that each was told."""
     url = world.settings.database_url
     with ExitStack() as stack:
-        crowds = [
-            stack.enter_context(program("crowd", url, f"p{number}", str(THREADS), str(BATCHES)))
-            for number in range(PROCESSES)
-        ]
-        for crowd in crowds:
-            assert crowd.hear() == ["ready"]
-        for crowd in crowds:
-            crowd.tell("go")
+        crowds = [stack.enter_context(program("crowd", url, f"p{number}", str(THREADS))) for number in range(PROCESSES)]
+        assert [crowd.hear() for crowd in crowds] == [["ready"]] * PROCESSES
+        for number in range(ROUNDS):
+            for crowd in crowds:
+                crowd.tell(str(number))
+            assert [crowd.hear() for crowd in crowds] == [["done"]] * PROCESSES
         told = [[(int(index), name) for index, name in crowd.finish()] for crowd in crowds]
     acknowledged = [line for lines in told for line in lines]
-    appended = PROCESSES * sum(1 + (thread + n) % 3 for thread in range(THREADS) for n in range(BATCHES))
+    appended = PROCESSES * sum(1 + (thread + n) % 3 for thread in range(THREADS) for n in range(ROUNDS))
     assert appended == len(acknowledged)
     check_history(world, acknowledged)
     check_state(world)
-    owners = [name.partition("-")[0] for _, name in sorted(acknowledged)]
-    turns = sum(before != after for before, after in zip(owners, owners[1:], strict=False))
-    print(f"{turns} turns")
-    assert turns >= PROCESSES  # they did write in turns, not one after the other
 
 
 # Death ----------------------------------------------------------------------------------------------------------------
@@ -95,9 +79,7 @@ def test_many_processes_of_many_threads_write_one_chain(world: World):
 
 def test_kill_9_loses_nothing_that_was_acknowledged(world: World, request: pytest.FixtureRequest):
     """A writer that is killed at any moment leaves a ledger that verifies, with all that it had acknowledged."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
+    dice = random.Random()
     acknowledged: Acknowledged = []
     with program("nursery", world.settings.database_url) as nursery:
         assert nursery.hear() == ["ready"]
@@ -188,7 +170,7 @@ def fail_by_mistake(tx: Transaction) -> None:
 
 
 @pytest.mark.parametrize(
-    "failing, error",
+    ("failing", "error"),
     [(fail, Conflict), (fail_in_the_database, sa.exc.IntegrityError), (fail_by_mistake, ZeroDivisionError)],
 )
 def test_a_command_that_fails_is_rolled_back_alone(world: World, failing, error):
@@ -245,8 +227,6 @@ class Fickle(Future):
         return seen
 
 
-@pytest.mark.xfail(strict=True, reason="`_settle` looks at the future and then answers it: InvalidStateError ends the thread")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_caller_that_gives_up_while_it_is_answered_does_not_hurt_the_batch(
     world: World, monkeypatch: pytest.MonkeyPatch
@@ -275,5 +255,4 @@ def test_a_batch_that_is_lost_leaves_no_memory_behind(world: World):
     size = world.append(dataset("kept"))
     check_history(world, [(size, "kept")])
     check_state(world)
-    assert len(entries_in(world.service.engine)) == size + 1
-    assert {"head", "entry"} <= rows_of(world.service.engine, LEDGER).keys()
+    assert size + 1 == len(stored(world.service.engine))

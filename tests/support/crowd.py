@@ -1,45 +1,42 @@
-"""A process of many threads that append to one ledger: `crowd.py <database url> <name> <threads> <batches each>`.
+"""A process of many threads that append to one ledger: `crowd.py <database url> <name> <threads>`.
 
-It prints `ready`, waits for a line, and prints `<index> <dataset id>` for each entry that was acknowledged.
+For each line on its standard input, a number, every thread appends once; it prints `done` when all were answered.
+At the end it prints `<index> <dataset id>` for each entry that was acknowledged.
 """
 
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+
+from programs import PATIENCE, say
 
 from ledger.events.data import DatasetRegistered
 from ledger.storage.engine import open_engine
 from ledger.storage.sequencer import Sequencer
 from ledger.storage.transaction import Transaction
 
-PATIENCE = 60
-
 
 def refuse(*_, **__) -> list:
     raise NotImplementedError
 
 
-def main(url: str, name: str, threads: str, batches: str) -> None:
+def main(url: str, name: str, threads: str) -> None:
     engine = open_engine(url)
     sequencer = Sequencer(engine, evaluate=refuse, clock=lambda: datetime.now(UTC))
     acknowledged: list[tuple[int, str]] = []
 
-    def append(thread: int) -> None:
-        for number in range(int(batches)):
-            names = [f"{name}-{thread}-{number}-{part}" for part in range(1 + (thread + number) % 3)]
-            acknowledged.extend(sequencer.submit(lambda tx, names=names: register(tx, names)).result(PATIENCE))
+    def append(thread: int, number: int) -> None:
+        names = [f"{name}-{thread}-{number}-{part}" for part in range(1 + (thread + number) % 3)]
+        acknowledged.extend(sequencer.submit(lambda tx: register(tx, names)).result(PATIENCE))
 
-    crowd = [threading.Thread(target=append, args=(thread,)) for thread in range(int(threads))]
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for thread in crowd:
-        thread.start()
-    for thread in crowd:
-        thread.join()
+    say("ready")
+    with ThreadPoolExecutor(int(threads)) as pool:
+        for line in sys.stdin:
+            list(pool.map(append, range(int(threads)), [int(line)] * int(threads)))
+            say("done")
     sequencer.close()
     engine.dispose()
-    for index, dataset in acknowledged:
-        print(index, dataset)
+    say(*(f"{index} {dataset}" for index, dataset in acknowledged))
 
 
 def register(tx: Transaction, names: list[str]) -> list[tuple[int, str]]:

@@ -8,6 +8,7 @@ import hashlib
 import sys
 
 import sqlalchemy as sa
+from programs import say
 
 from ledger.storage.engine import open_engine
 
@@ -16,11 +17,11 @@ QUERY = sa.text("SELECT data FROM entry WHERE seq = :seq")
 
 def main(url: str) -> None:
     engine = open_engine(url)
-    print("ready", flush=True)
+    say("ready")
     for line in sys.stdin:
         with engine.connect() as connection:
             data = connection.execute(QUERY, {"seq": int(line)}).scalar_one_or_none()
-        print("nothing" if data is None else hashlib.sha256(data).hexdigest(), flush=True)
+        say("nothing" if data is None else hashlib.sha256(data).hexdigest())
     engine.dispose()
 
 

@@ -1,31 +1,30 @@
-"""What the promise suites share: a batch made on purpose, the database as values, chains made anew, other processes."""
+"""What the promise suites share: a batch made on purpose, the database as values, chains made anew."""
 
 import hashlib
-import subprocess
-import sys
+import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import sqlalchemy as sa
+import uvicorn
+from programs import PATIENCE
 
+from ledger.api.app import create_app
+from ledger.bootstrap import Service
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.log.entry import GENESIS_PREV, Entry, format_entry, parse_entry
 from ledger.log.export import Header, format_export
 from ledger.services.replay import Attachment, Replayed
-from ledger.services.verifying import DatabaseSource, ExportSource, Verified, replay, verify
+from ledger.services.sources import DatabaseSource, ExportSource
+from ledger.services.verifying import Verified, replay, verify
 from ledger.storage.engine import open_engine
 from ledger.storage.reading import read_entries
 from ledger.storage.sequencer import Sequencer
 from ledger.storage.tables import LEDGER, PROJECTIONS, table
-
-PATIENCE = 60
-"""Seconds after which a test gives up on what it waits for; nothing is measured by it."""
-
-SUPPORT = Path(__file__).parent
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -132,41 +131,7 @@ def exported(entries: Sequence[bytes], attachments: Sequence[Attachment], signer
     return list(format_export(header, entries, attachments, note))
 
 
-# Other processes ------------------------------------------------------------------------------------------------------
-
-
-class Program:
-    """A program of this folder in a process of its own, spoken to line by line."""
-
-    def __init__(self, name: str, *arguments: str) -> None:
-        command = [sys.executable, str(SUPPORT / f"{name}.py"), *arguments]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-
-    def tell(self, line: str) -> None:
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> list[str]:
-        """Wait for the next line. Returns its words; none at the end."""
-        return self.process.stdout.readline().split()
-
-    def finish(self) -> list[list[str]]:
-        """Close its input, and give the lines that it still prints. Raises AssertionError where it failed."""
-        printed, _ = self.process.communicate(timeout=PATIENCE)
-        assert self.process.returncode == 0
-        return [line.split() for line in printed.splitlines()]
-
-
-@contextmanager
-def program(name: str, *arguments: str) -> Iterator[Program]:
-    """Start a program; it is dead when this ends."""
-    started = Program(name, *arguments)
-    try:
-        yield started
-    finally:
-        if started.process.poll() is None:
-            started.process.kill()
-        started.process.communicate()
+# Other ways in ------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -180,10 +145,17 @@ def own_engine(url: str) -> Iterator[sa.Engine]:
 
 
 @contextmanager
-def dropping(*callables: Callable[[], object]) -> Iterator[None]:
-    """Call these at the end, in order."""
+def over_http(service: Service) -> Iterator[httpx.Client]:
+    """Serve on a free port of this machine, and give a client. The service is closed at the end."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(service), log_level="critical", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="promised")
+    thread.start()
     try:
-        yield
+        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=PATIENCE) as http:
+            yield http
     finally:
-        for call in callables:
-            call()
+        server.should_exit = True
+        thread.join(PATIENCE)
+        listener.close()
+        service.close()

@@ -1,7 +1,7 @@
 """Runs what the documents say: the `sh` blocks of Markdown files, in order, in one bash, as a reader would type them.
 
-Blocks of other languages (`text`, `json`, `sql`) are shown, not run. Two lines are not taken literally: the address in
-the text becomes a free port of this machine, and `oblik serve`, for which a reader opens a second terminal, runs beside.
+Blocks of other languages (`text`, `json`, `sql`) are shown, not run. Two things are not taken literally: the port
+in an address becomes a free one, and `oblik serve`, for which a reader opens a second terminal, runs beside.
 """
 
 import os
@@ -63,7 +63,9 @@ def free_port() -> int:
 def run(pieces: Iterable[str], *, scratch: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run pieces in the checkout's root, with the `oblik` of this interpreter. Folders they make lie in `scratch`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OBLIK_")}
-    environment |= {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}", "TMPDIR": str(scratch)} | (env or {})
+    environment |= {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}", "TMPDIR": str(scratch)} | (
+        env or {}
+    )
     return subprocess.run(
         ["bash", "-c", script(pieces, port=free_port())],
         cwd=ROOT,

@@ -1,0 +1,292 @@
+"""One realistic instance of every kind of event, with who wrote it and, where the kind seals something, what.
+
+A kind without an example here fails `tests/unit/events/test_catalogue.py`.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from ledger.events import Event, data, decisions, promotion, registry, rules, sharing
+from ledger.governance.label_forms import Category, Label
+from ledger.governance.promotion import Evidence, Threshold
+from ledger.governance.purposes import Node
+from ledger.governance.terms import Duty, Terms
+
+ADMINISTRATOR = {"org": "mod-ua", "person": "v.melnyk"}
+STEWARD = {"org": "mod-ua", "person": "o.koval"}
+SECURITY = {"org": "mod-ua", "person": "i.bondar"}
+APPLICANT = {"org": "acme-jp", "person": "k.sato"}
+TRAINER = {"org": "acme-jp", "system": "trainer-1"}
+GATEWAY = {"org": "acme-jp", "system": "gateway-1"}
+
+SHA256 = {
+    name: digit * 64
+    for name, digit in (("card", "1"), ("label", "2"), ("manifest", "3"), ("key", "4"), ("root", "5"), ("text", "6"))
+}
+
+LABEL = Label(
+    policy="EXAMPLE",
+    classification="RESTRICTED",
+    categories=(Category(tag="Releasable To", type="PERMISSIVE", values=("JPN", "POL", "UKR")),),
+    privacy_marks=("ДСК",),
+)
+BOUNDS = data.RecordedBounds(
+    purposes=("humanitarian", "research"), countries=("JPN", "UKR"), until="2028-01-01T00:00:00.000000Z"
+)
+TERMS = Terms(
+    purposes=("humanitarian",),
+    activities=("evaluate", "train"),
+    tier="redacted",
+    environments=("enclave", "federated"),
+    countries=("JPN", "UKR"),
+    starts="2026-11-21T00:00:00.000000Z",
+    ends="2027-11-21T00:00:00.000000Z",
+    obligations=(Duty(type="cite"), Duty(type="report_use", within_hours=72)),
+)
+GRANT_TERMS = sharing.GrantTerms(
+    purpose="humanitarian.demining",
+    activities=("train",),
+    tier="redacted",
+    environments=("enclave",),
+    countries=("JPN",),
+    starts="2026-11-21T00:00:00.000000Z",
+    ends="2027-05-21T00:00:00.000000Z",
+)
+QUANTITY = decisions.Quantity(files=3, bytes=1_048_576, records=1_200)
+USED = {
+    "decision": 42,
+    "org": "acme-jp",
+    "resource": "dataset:uav-thermal",
+    "version": "dataset:uav-thermal@redacted-1",
+    "quantity": QUANTITY,
+    "started": "2026-11-21T10:00:00.000000Z",
+    "ended": "2026-11-21T10:05:00.000000Z",
+}
+
+
+class Example(Struct, frozen=True):
+    """An event, who wrote its entry, and the values that are sealed in it."""
+
+    event: Event
+    by: Mapping[str, str]
+    sensitive: Mapping[str, str] = {}
+
+
+EXAMPLES = (
+    Example(
+        registry.LedgerOpened(
+            origin="ledger.mod.example/oblik", owner="mod-ua", vkeys=("ledger.mod.example/oblik+1c6f9a0b+AQIDBA==",)
+        ),
+        {"org": "mod-ua", "system": "init"},
+    ),
+    Example(
+        registry.OrganisationProposed(
+            id="orion-pl", name="Orion Sensing", country="POL", communities=("EU", "NATO"), trust_tier=2
+        ),
+        ADMINISTRATOR,
+    ),
+    Example(registry.OrganisationEnrolled(id="orion-pl"), SECURITY),
+    Example(registry.MemberAppointed(org="acme-jp", person="k.sato", roles=("applicant", "signatory")), ADMINISTRATOR),
+    Example(
+        registry.CredentialIssued(
+            id="acme-trainer-2026",
+            org="acme-jp",
+            holder="trainer-1",
+            holder_type="system",
+            scopes=("evaluate", "train"),
+            token_sha256="7" * 64,
+            expires="2027-05-01T00:00:00.000000Z",
+        ),
+        ADMINISTRATOR,
+    ),
+    Example(registry.CredentialRevoked(id="acme-trainer-2026", org="acme-jp", reason="it stood in a log"), SECURITY),
+    Example(
+        rules.PurposesAdopted(
+            nodes=(
+                Node(id="humanitarian", cls="humanitarian", en="Humanitarian work", uk="Гуманітарна діяльність"),
+                Node(
+                    id="humanitarian.demining",
+                    parent="humanitarian",
+                    cls="humanitarian",
+                    en="Humanitarian demining",
+                    uk="Гуманітарне розмінування",
+                ),
+                Node(id="offensive", cls="offensive", prohibited=True, en="Offensive action", uk="Наступальні дії"),
+            )
+        ),
+        STEWARD,
+    ),
+    Example(
+        rules.PolicyAdopted(name="dataset_access", digest="8" * 64, model_sha256="9" * 64, rows_sha256="a" * 64),
+        SECURITY,
+    ),
+    Example(rules.SecurityPolicyAdopted(name="EXAMPLE", spif_sha256="b" * 64), SECURITY),
+    Example(
+        data.DatasetRegistered(id="uav-thermal", owner="mod-ua", title="Тепловізійні знімки з дронів, 2025"), STEWARD
+    ),
+    Example(
+        data.DatasetVersionRegistered(
+            dataset="uav-thermal",
+            version="redacted-1",
+            tier="redacted",
+            label=LABEL,
+            bounds=BOUNDS,
+            card_sha256=SHA256["card"],
+            manifest_sha256=SHA256["manifest"],
+            manifest_key_sha256=SHA256["key"],
+            manifest_root=SHA256["root"],
+            files=3,
+            label_sha256=SHA256["label"],
+            derived_from=("raw-1",),
+        ),
+        STEWARD,
+    ),
+    Example(
+        data.DatasetVersionWithdrawn(dataset="uav-thermal", version="raw-1", reason="a person can be recognised"),
+        STEWARD,
+    ),
+    Example(
+        sharing.AgreementProposed(
+            id="ua-acme-2026",
+            template="data_use",
+            version="1",
+            template_sha256=SHA256["text"],
+            provider="mod-ua",
+            consumer="acme-jp",
+            terms=TERMS,
+        ),
+        STEWARD,
+    ),
+    Example(sharing.AgreementSigned(id="ua-acme-2026", org="acme-jp", in_force=True), APPLICANT),
+    Example(
+        sharing.AccessRequested(
+            id="req-1",
+            org="acme-jp",
+            agreement="ua-acme-2026",
+            resource="dataset:uav-thermal",
+            terms=GRANT_TERMS,
+            quorum=("security", "steward"),
+            requested_by="acme-jp/k.sato",
+        ),
+        APPLICANT,
+        {"justification": "a detector of mines for clearance teams"},
+    ),
+    Example(
+        sharing.AccessVoted(
+            request="req-1",
+            org="acme-jp",
+            resource="dataset:uav-thermal",
+            role="steward",
+            vote="approve",
+            note="within the agreement",
+        ),
+        STEWARD,
+    ),
+    Example(sharing.AccessRefused(request="req-2", org="acme-jp", resource="dataset:uav-thermal"), SECURITY),
+    Example(
+        sharing.GrantIssued(
+            id="grant-req-1",
+            request="req-1",
+            agreement="ua-acme-2026",
+            org="acme-jp",
+            resource="dataset:uav-thermal",
+            terms=GRANT_TERMS,
+        ),
+        SECURITY,
+    ),
+    Example(
+        sharing.GrantRevoked(
+            id="grant-req-1",
+            org="acme-jp",
+            resource="dataset:uav-thermal",
+            reason="the enclave's attestation lapsed",
+        ),
+        SECURITY,
+    ),
+    Example(
+        decisions.DecisionRecorded(
+            asked=decisions.Asked(
+                action="train",
+                country="JPN",
+                environment="enclave",
+                purpose="humanitarian.demining",
+                resource="dataset:uav-thermal",
+                subject="system:acme-jp/trainer-1",
+                tier="redacted",
+            ),
+            org="acme-jp",
+            allowed=True,
+            failed=(),
+            rests_on=(3, 17, 24),
+            policy="8" * 64,
+            evaluated_at="2026-11-21T09:30:00.123456Z",
+            state_seq=41,
+            grant="grant-req-1",
+            version="dataset:uav-thermal@redacted-1",
+        ),
+        TRAINER,
+    ),
+    Example(decisions.UseReported(manifest_root=SHA256["root"], **USED), GATEWAY),
+    Example(decisions.UseAnomalous(problem="the use began before the decision", **USED), GATEWAY),
+    Example(
+        data.RunStarted(id="run-7", org="acme-jp", decisions=(42,), inputs=("dataset:uav-thermal@redacted-1",)),
+        TRAINER,
+    ),
+    Example(
+        data.RunFinished(id="run-7", org="acme-jp", outcome="complete", metrics={"epochs": "40", "loss": "0.173"}),
+        TRAINER,
+    ),
+    Example(
+        data.WeightsRegistered(
+            id="mine-detector-1",
+            org="acme-jp",
+            run="run-7",
+            trainer="acme-jp/trainer-1",
+            label=LABEL,
+            bounds=BOUNDS,
+            manifest_sha256=SHA256["manifest"],
+            manifest_key_sha256=SHA256["key"],
+            manifest_root=SHA256["root"],
+            files=2,
+        ),
+        TRAINER,
+    ),
+    Example(
+        promotion.PromotionProposed(
+            id="promo-1",
+            weights="mine-detector-1",
+            org="acme-jp",
+            stage="validated",
+            evidence=(
+                Evidence(
+                    metric="recall", value="0.94", dataset="dataset:uav-thermal@redacted-1", seq=50, sha256="c" * 64
+                ),
+            ),
+            thresholds=(Threshold(metric="recall", at_least="0.90"), Threshold(metric="latency", at_most="12.5")),
+            quorum=("engineering", "ethics", "legal", "security"),
+            proposed_by="acme-jp/trainer-1",
+        ),
+        TRAINER,
+    ),
+    Example(
+        promotion.PromotionVoted(
+            promotion="promo-1", weights="mine-detector-1", role="security", vote="refuse", note="not yet"
+        ),
+        SECURITY,
+    ),
+    Example(
+        promotion.PromotionRefused(
+            promotion="promo-1",
+            weights="mine-detector-1",
+            org="acme-jp",
+            problem="`acme-jp/trainer-1` trained it, or is of those who did",
+            final=False,
+        ),
+        TRAINER,
+    ),
+    Example(
+        promotion.WeightsPromoted(id="mine-detector-1", org="acme-jp", promotion="promo-1", stage="validated"),
+        SECURITY,
+    ),
+)

@@ -1,0 +1,198 @@
+"""One event of every kind, in an order in which they can happen, for a world as `open_world` makes it."""
+
+from collections.abc import Iterator
+
+from world import (
+    BOUNDS,
+    BY,
+    FIRST_DAY,
+    GRANT_TERMS,
+    LABEL,
+    LAST_DAY,
+    OWNER,
+    PARTNER,
+    START,
+    TERMS,
+    World,
+    grant,
+    version,
+)
+
+from ledger.events import Event
+from ledger.events.data import (
+    DatasetRegistered,
+    DatasetVersionWithdrawn,
+    RunFinished,
+    RunStarted,
+    WeightsRegistered,
+)
+from ledger.events.decisions import Asked, DecisionRecorded, Quantity, UseAnomalous, UseReported
+from ledger.events.promotion import PromotionProposed, PromotionRefused, PromotionVoted, WeightsPromoted
+from ledger.events.registry import (
+    CredentialIssued,
+    CredentialRevoked,
+    LedgerOpened,
+    MemberAppointed,
+    OrganisationEnrolled,
+    OrganisationProposed,
+)
+from ledger.events.rules import PolicyAdopted, PurposesAdopted, SecurityPolicyAdopted
+from ledger.events.sharing import (
+    AccessRefused,
+    AccessRequested,
+    AccessVoted,
+    AgreementProposed,
+    AgreementSigned,
+    GrantRevoked,
+)
+from ledger.governance.promotion import Evidence, Threshold
+from ledger.governance.purposes import Node
+from ledger.log.entry import format_time
+from ledger.services.caller import hash_token
+
+NOW = format_time(START)
+PERSON = {"org": OWNER, "person": "o.koval"}
+NEW = "new-ee"
+
+
+def every_kind(world: World) -> Iterator[tuple[Event, dict[str, str]]]:
+    """Give events with who they are by; each is to be appended before the next is asked for."""
+    for event in (*_registry(world), *_rules(), *_data(), *_sharing(), *_promotion()):
+        yield event, PERSON if "vote" in event.KIND else BY
+    yield _decision(), BY
+    yield from ((event, BY) for event in _uses())
+
+
+def _registry(world: World) -> Iterator[Event]:
+    yield LedgerOpened(origin=world.service.origin, owner=OWNER, vkeys=())
+    yield OrganisationProposed(id=NEW, name="New", country="EST", communities=("NATO",), trust_tier=1)
+    yield OrganisationEnrolled(id=NEW)
+    yield MemberAppointed(org=NEW, person="t.saar", roles=("applicant",))
+    yield CredentialIssued(
+        id="credential-new",
+        org=NEW,
+        holder="trainer-9",
+        holder_type="system",
+        scopes=("evaluate",),
+        token_sha256=hash_token("new"),
+        expires=LAST_DAY,
+    )
+    yield CredentialRevoked(id="credential-new", org=NEW, reason="test")
+
+
+def _rules() -> Iterator[Event]:
+    yield PurposesAdopted(nodes=(Node(id="humanitarian", cls="humanitarian", en="Work", uk="Робота"),))
+    yield SecurityPolicyAdopted(name="EXAMPLE", spif_sha256="55" * 32)
+    yield PolicyAdopted(name="dataset_access", digest="66" * 32, model_sha256="77" * 32, rows_sha256="88" * 32)
+
+
+def _data() -> Iterator[Event]:
+    yield DatasetRegistered(id="new", owner=OWNER, title="New")
+    yield version("raw-2", "raw")
+    yield version("redacted-2", "redacted", derived_from=("raw-2",))
+    yield DatasetVersionWithdrawn(dataset="uav", version="raw-2", reason="test")
+    yield RunStarted(id="run-9", org=PARTNER, decisions=(1,), inputs=("dataset:uav@redacted-1",))
+    yield RunFinished(id="run-9", org=PARTNER, outcome="complete", metrics={"loss": "0.1"})
+    yield WeightsRegistered(
+        id="weights-9",
+        org=PARTNER,
+        run="run-9",
+        trainer=f"{PARTNER}/trainer-1",
+        label=LABEL,
+        bounds=BOUNDS,
+        manifest_sha256="22" * 32,
+        manifest_key_sha256="33" * 32,
+        manifest_root="44" * 32,
+        files=1,
+    )
+
+
+def _sharing() -> Iterator[Event]:
+    yield AgreementProposed(
+        id="ua-new",
+        template="data_use",
+        version="1",
+        template_sha256="44" * 32,
+        provider=OWNER,
+        consumer=NEW,
+        terms=TERMS,
+    )
+    yield AgreementSigned(id="ua-new", org=OWNER, in_force=False)
+    yield AgreementSigned(id="ua-new", org=NEW, in_force=True)
+    for name in ("req-8", "req-9"):
+        yield AccessRequested(
+            id=name,
+            org=PARTNER,
+            agreement="ua-acme",
+            resource="dataset:uav",
+            terms=GRANT_TERMS,
+            quorum=("steward",),
+            requested_by=f"{PARTNER}/k.sato",
+        )
+    yield AccessVoted(request="req-8", org=PARTNER, resource="dataset:uav", role="steward", vote="refuse")
+    yield AccessRefused(request="req-8", org=PARTNER, resource="dataset:uav")
+    yield AccessVoted(request="req-9", org=PARTNER, resource="dataset:uav", role="steward", vote="approve")
+    yield grant(9)
+    yield GrantRevoked(id="grant-9", org=PARTNER, resource="dataset:uav", reason="test")
+
+
+def _promotion() -> Iterator[Event]:
+    yield PromotionProposed(
+        id="promo-9",
+        weights="weights-9",
+        org=PARTNER,
+        stage="validated",
+        evidence=(Evidence(metric="recall", value="0.9", dataset="dataset:uav@redacted-1"),),
+        thresholds=(Threshold(metric="recall", at_least="0.8"),),
+        quorum=("engineering",),
+        proposed_by=f"{PARTNER}/trainer-1",
+    )
+    yield PromotionVoted(promotion="promo-9", weights="weights-9", role="engineering", vote="approve")
+    yield PromotionRefused(promotion="promo-9", weights="weights-9", org=PARTNER, problem="test", final=False)
+    yield WeightsPromoted(id="weights-9", org=PARTNER, promotion="promo-9", stage="validated")
+
+
+def _decision() -> Event:
+    asked = Asked(
+        action="train",
+        country="JPN",
+        environment="enclave",
+        purpose="humanitarian",
+        resource="dataset:uav",
+        subject=f"system:{PARTNER}/trainer-1",
+        tier="redacted",
+    )
+    return DecisionRecorded(
+        asked=asked,
+        org=PARTNER,
+        allowed=False,
+        failed=("grant_current",),
+        rests_on=(),
+        policy="66" * 32,
+        evaluated_at=NOW,
+        state_seq=0,
+    )
+
+
+def _uses() -> Iterator[Event]:
+    quantity = Quantity(files=1)
+    yield UseReported(
+        decision=1,
+        org=PARTNER,
+        resource="dataset:uav",
+        version="dataset:uav@redacted-1",
+        manifest_root="00" * 32,
+        quantity=quantity,
+        started=FIRST_DAY,
+        ended=NOW,
+    )
+    yield UseAnomalous(
+        problem="test",
+        decision=1,
+        org=PARTNER,
+        resource="dataset:uav",
+        version="",
+        quantity=quantity,
+        started=FIRST_DAY,
+        ended=NOW,
+    )
