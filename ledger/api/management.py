@@ -260,6 +260,7 @@ async def propose_promotion(body: m.Promotion, act: Act) -> m.UnderReview:
         lambda tx, by: promotions.propose_promotion(
             tx,
             by,
+            act.owner,
             id=body.id,
             weights=body.weights,
             stage=body.stage,

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ledger.errors import Misconfigured, show
 from ledger.log.export import MAX_LINE_BYTES
 from ledger.services.sources import DatabaseSource, ExportSource, Source
-from ledger.storage.engine import open_engine
+from ledger.storage.engine import open_engine, snapshot
 from ledger.storage.schema import check_schema
 
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -68,9 +68,7 @@ def open_source(source: str) -> Iterator[Callable[[], Source]]:
         return
     engine = open_existing(url, read_only=True)
     check_schema(engine)
-    with engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
+    with snapshot(engine) as connection:
         yield lambda: DatabaseSource(connection)
 
 

@@ -38,6 +38,7 @@ class PromotionVote(Struct, frozen=True):
 def propose_promotion(
     tx: Transaction,
     caller: Caller,
+    owner: str,
     *,
     id: str,
     weights: str,
@@ -45,10 +46,10 @@ def propose_promotion(
     evidence: Sequence[Evidence],
     thresholds: Sequence[Threshold],
 ) -> Proposed | OblikError:
-    """Propose to move weights to `stage`. Evidence under a threshold is refused, on record."""
+    """Propose to move weights to `stage`: their organisation may, and the owner. A gate that fails is on record."""
     require_scope(caller, "train" if caller.holder_type == "system" else "govern")
     found = tx.row(WEIGHTS.select().where(WEIGHTS.c.id == weights))
-    if found is None:
+    if found is None or caller.org not in {found.org, owner}:
         raise NotFound("weights", weights)
     if tx.row(PROMOTION.select().where(PROMOTION.c.id == id)) is not None:
         raise Conflict(f"promotion {show(id)} exists already")
@@ -99,6 +100,8 @@ def vote_on_promotion(
     cast = promotion.PromotionVoted(
         promotion=id, weights=weights.id, role=role, vote="approve" if approve else "refuse", note=note
     )
+    if after.outcome == "approved":
+        check_transition(weights.stage, found.stage)  # it may have moved on since this was proposed
     seq = tx.append(cast, caller.by)
     if after.outcome == "approved":
         promoted = promotion.WeightsPromoted(id=weights.id, org=weights.org, promotion=id, stage=found.stage)

@@ -16,10 +16,10 @@ from ledger.services.data import bounds_of, derived_label, get_resource
 from ledger.services.rules import purposes_in_force
 from ledger.services.uses import find_decision
 from ledger.storage.columns import load
-from ledger.storage.tables import GrantRow, RunRow, WeightsRow, table
+from ledger.storage.tables import GrantRow, LineageRow, ResourceRow, RunRow, WeightsRow, table
 from ledger.storage.transaction import Transaction
 
-GRANT, RUN, WEIGHTS = table(GrantRow), table(RunRow), table(WeightsRow)
+GRANT, LINEAGE, RESOURCE, RUN, WEIGHTS = (table(row) for row in (GrantRow, LineageRow, ResourceRow, RunRow, WeightsRow))
 
 TRAINING = frozenset({"train", "tune", "improve"})
 """Activities that change weights: an allow for one of them is what a run starts under."""
@@ -54,7 +54,18 @@ def _input(tx: Transaction, caller: Caller, i: int, seq: int) -> str:
         )
     if decision.version is None:
         raise Malformed(pointer, f"the decision in entry {seq} led to no version")
+    _check_open(tx, decision.version, pointer)
     return decision.version
+
+
+def _check_open(tx: Transaction, ref: str, pointer: str) -> None:
+    """Raise Forbidden where a version, or anything that it is derived from, was withdrawn since the decision."""
+    above = sa.select(LINEAGE.c.ancestor).where(LINEAGE.c.ref == ref)
+    withdrawn = sa.select(RESOURCE.c.ref, RESOURCE.c.withdrawn_seq).where(
+        sa.or_(RESOURCE.c.ref == ref, RESOURCE.c.ref.in_(above)), RESOURCE.c.withdrawn_seq.is_not(None)
+    )
+    for row in tx.rows(withdrawn):
+        raise Forbidden(f"{pointer}: {show(row.ref)} was withdrawn by entry {row.withdrawn_seq}")
 
 
 def finish_run(

@@ -49,7 +49,10 @@ class Source(Protocol):
 
 
 class DatabaseSource:
-    """A ledger in a database: entries, leaf hashes, the hashes above them and the head all have to agree."""
+    """A ledger in a database: entries, leaf hashes, the hashes above them and the head all have to agree.
+
+    The connection has to read one `snapshot`, or a writer's next batch looks like a fault.
+    """
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection

@@ -17,6 +17,7 @@ from ledger.services.reading import signed_checkpoint
 from ledger.services.replay import Replay, Replayed
 from ledger.services.setup import read_opening
 from ledger.services.sources import Attachment, End, Source
+from ledger.storage.engine import snapshot
 from ledger.storage.reading import count_attachments, read_attachments, read_entries, read_head
 from ledger.storage.tail import NO_ENTRY
 
@@ -90,9 +91,7 @@ def replay(source: Callable[[], Source], *, progress: Progress | None = None) ->
 @contextmanager
 def export(engine: sa.Engine, *, signers: Sequence[Signer]) -> Iterator[Iterator[bytes]]:
     """Give the lines of an export of the committed ledger, all read from one snapshot."""
-    with engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
+    with snapshot(engine) as connection:
         opening, head = read_opening(connection), read_head(connection)
         header = Header(
             attachments=count_attachments(connection),

@@ -95,6 +95,15 @@ def locked(connection: sa.Connection) -> Iterator[None]:
         connection.execution_options(lock_head=False)
 
 
+@contextmanager
+def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Connect to read one state of the database, whatever is written meanwhile."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":  # SQLite's every transaction is one
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
 def insert_entries(connection: sa.Connection, rows: Sequence[EntryTuple]) -> None:
     """Insert entries, the quickest way the engine has."""
     insert_rows(connection, "entry", rows)

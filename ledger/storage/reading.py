@@ -66,7 +66,7 @@ def read_entries(connection: sa.Connection, start: int, stop: int) -> Iterator[S
     )
     while rows := connection.execute(query, {"start": start}).all():
         for seq, leaf, data in rows:
-            yield StoredEntry(seq, leaf, data)
+            yield StoredEntry(seq, _bytes(leaf), _bytes(data))
         start = rows[-1].seq + 1
 
 
@@ -81,7 +81,12 @@ def read_attachments(connection: sa.Connection) -> Iterator[tuple[str, str, byte
     names = connection.execute(sa.select(ATTACHMENT.c.sha256).order_by(ATTACHMENT.c.sha256)).scalars().all()
     for name in names:
         row = connection.execute(ATTACHMENT.select().where(ATTACHMENT.c.sha256 == name)).one()
-        yield row.sha256, row.media_type, row.data
+        yield row.sha256, row.media_type, _bytes(row.data)
+
+
+def _bytes(stored: bytes | str) -> bytes:
+    """Give a column's bytes. SQLite keeps text in it, too, where someone has written text: then it does not verify."""
+    return stored if isinstance(stored, bytes) else str(stored).encode()
 
 
 def count_attachments(connection: sa.Connection) -> int:

@@ -2,6 +2,10 @@
 
 import re
 
+import pytest
+
+pytestmark = pytest.mark.xdist_group("story")  # played once, not once a worker
+
 DENIALS = {
     "… for an offensive purpose: denied.": "purpose_not_prohibited",
     "… on the raw tier: denied.": "tier_within_grant",

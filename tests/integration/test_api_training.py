@@ -256,14 +256,12 @@ def test_the_boards_rules(api):
     api.refused(404, "promotions/none/votes", "legal", ballot("legal"), "no promotion `none`")
 
 
-@pytest.mark.xfail(reason="`propose_promotion` does not ask whose weights they are: remove this mark with the fix")
 def test_only_those_concerned_propose(api):
     """Another partner may not propose the promotion of weights that are not its own, nor learn their stage."""
     trained(api)
     api.refused(404, "promotions", "other", promotion(), "no weights `detector-1`")
 
 
-@pytest.mark.xfail(reason="`vote_on_promotion` does not look at the present stage: remove this mark with the fix")
 def test_a_promotion_that_was_overtaken_moves_nothing(api):
     """Where the weights have moved on since it was proposed, a promotion cannot complete: retired stays retired."""
     trained(api)
@@ -277,7 +275,6 @@ def test_a_promotion_that_was_overtaken_moves_nothing(api):
     api.refused(409, BALLOTS, BOARD[-1], ballot(BOARD[-1]), "do not go from `retired` to `validated`")
 
 
-@pytest.mark.xfail(reason="`start_run` looks at the grant alone: remove this mark with the fix")
 def test_a_run_needs_its_version(api):
     """An allow for a version that has been withdrawn since starts nothing."""
     allowed = api.allowed()

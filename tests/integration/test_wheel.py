@@ -21,7 +21,10 @@ from ledger.resources import folder
 print(json.dumps([ledger.__file__, *(str(folder(name)) for name in sys.argv[1:])]))
 """
 
-pytestmark = pytest.mark.skipif(not (CHECKOUT / "pyproject.toml").is_file(), reason="not run from a checkout")
+pytestmark = [
+    pytest.mark.skipif(not (CHECKOUT / "pyproject.toml").is_file(), reason="not run from a checkout"),
+    pytest.mark.xdist_group("wheel"),
+]
 
 
 @pytest.fixture(scope="module")

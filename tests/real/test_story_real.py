@@ -5,7 +5,7 @@ import re
 import pytest
 from played import Played, play
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("real story")]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from ledger.log.export import Header, format_export
 from ledger.services.replay import Attachment, Replayed
 from ledger.services.sources import DatabaseSource, ExportSource
 from ledger.services.verifying import Verified, replay, verify
-from ledger.storage.engine import open_engine
+from ledger.storage.engine import open_engine, snapshot
 from ledger.storage.reading import read_entries
 from ledger.storage.sequencer import Sequencer
 from ledger.storage.tables import LEDGER, PROJECTIONS, table
@@ -77,13 +77,13 @@ def entries_in(engine: sa.Engine) -> list[Entry]:
 
 def verified(engine: sa.Engine) -> Verified:
     """Verify the ledger in a database. Raises what `verify` raises."""
-    with engine.connect() as connection:
+    with snapshot(engine) as connection:
         return verify(DatabaseSource(connection))[0]
 
 
 def replayed(engine: sa.Engine) -> Replayed:
     """Replay the ledger in a database."""
-    with engine.connect() as connection:
+    with snapshot(engine) as connection:
         return replay(lambda: DatabaseSource(connection))[1]
 
 
