@@ -43,10 +43,7 @@ class _Considered(Struct, frozen=True):
     grant: Grant | None
     findings: tuple[Finding, ...]
     errors: tuple[str, ...]
-
-    @property
-    def failures(self) -> int:
-        return sum(not finding.holds for finding in self.findings)
+    failures: int
 
 
 def decide(request: Request, facts: Facts, policy: Policy, now: str) -> Decision:
@@ -88,21 +85,27 @@ def _consider(request: Request, facts: Facts, policy: Policy, now: str) -> _Cons
     An error counts whichever grant it came from, so that an allow never depends on which was tried first.
     """
     names = policy.clauses_at(request.action, request.tier)
-    candidates: list[Grant | None] = sorted(facts.grants, key=attrgetter("seq")) or [None]
+    if len(facts.grants) < 2:  # noqa: PLR2004 - nothing to choose from
+        return _evaluate(request, facts, facts.grants[0] if facts.grants else None, names, now)
+    candidates = sorted(facts.grants, key=attrgetter("seq"))
     tried = [_evaluate(request, facts, grant, names, now) for grant in candidates]
     best = min(reversed(tried), key=attrgetter("failures"))
     if best.failures == 0:
         best = next(found for found in tried if found.failures == 0)
     errors = tuple(dict.fromkeys(error for found in tried for error in found.errors))
-    return _Considered(best.grant, best.findings, errors)
+    return _Considered(best.grant, best.findings, errors, best.failures)
 
 
 def _evaluate(request: Request, facts: Facts, grant: Grant | None, names: tuple[str, ...], now: str) -> _Considered:
-    findings, errors = [], []
+    findings: list[Finding] = []
+    errors: list[str] = []
+    failures = 0
     for name in names:
         try:
-            findings.append(CLAUSES[name](request, facts, grant, now))
+            finding = CLAUSES[name](request, facts, grant, now)
         except Exception as error:  # noqa: BLE001 - a clause that fails holds nothing (deny on error)
-            findings.append(Finding(name, False, ()))
+            finding = Finding(name, False, ())
             errors.append(f"clause {name} failed: {type(error).__name__}")
-    return _Considered(grant, tuple(findings), tuple(errors))
+        findings.append(finding)
+        failures += not finding.holds
+    return _Considered(grant, tuple(findings), tuple(dict.fromkeys(errors)), failures)

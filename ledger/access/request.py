@@ -14,7 +14,7 @@ import re
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from ledger.access.vocabulary import ACTIONS, ENVIRONMENTS, RESOURCE_TYPES, SUBJECT_TYPES, TIERS
 from ledger.errors import Malformed, TooLarge, show
@@ -46,18 +46,25 @@ class Request(Struct, frozen=True, kw_only=True):
     """Where processing takes place, ISO 3166-1 alpha-3."""
 
 
+Properties = dict[str, msgspec.Raw] | UnsetType
+"""Checked to be an object (AuthZEN 1.0 §5), and not read: no clause depends on it."""
+
+
 class _Subject(Struct, frozen=True):
     type: Literal["organisation", "system"]
     id: str
+    properties: Properties = UNSET
 
 
 class _Action(Struct, frozen=True):
     name: Literal["train", "tune", "evaluate", "check_interoperability", "improve", "infer", "read_metadata"]
+    properties: Properties = UNSET
 
 
 class _Resource(Struct, frozen=True):
     type: Literal["dataset", "weights"]
     id: str
+    properties: Properties = UNSET
 
 
 class _Environment(Struct, frozen=True):

@@ -10,11 +10,9 @@ from typing import Annotated, BinaryIO
 
 import sqlalchemy as sa
 import typer
-import uvicorn
 from rich.console import Console
 
 from ledger.bootstrap import wall_clock
-from ledger.cli import demo as demonstration
 from ledger.cli.offline import open_existing, open_source, progress_bar
 from ledger.errors import BadNote, Malformed, Misconfigured, OblikError, Unverified, show
 from ledger.governance.forms import check_identifier
@@ -117,6 +115,8 @@ def serve(
     database_url: Url = None,
 ) -> None:
     """Serve the API and the pages until Ctrl-C."""
+    import uvicorn  # noqa: PLC0415 - offline commands start without it
+
     settings = _settings(data, database_url)
     check_schema(open_existing(settings.database_url))
     os.environ["OBLIK_DATA"], os.environ["OBLIK_DATABASE_URL"] = str(settings.data), settings.database_url
@@ -151,6 +151,8 @@ def demo(
     inputs: Annotated[Path | None, typer.Option(help="Folder of real inputs; without it, a small set of ours.")] = None,
 ) -> None:
     """Play the main job, end to end, over the real HTTP API."""
+    from ledger.cli import demo as demonstration  # noqa: PLC0415 - likewise
+
     raise typer.Exit(demonstration.run(inputs=inputs, leave_running=not exit))
 
 

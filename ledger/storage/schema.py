@@ -4,10 +4,13 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from alembic import command
 from ledger.errors import Misconfigured
 from ledger.resources import folder
+
+NEWER_HELP = "install the version of oblik that wrote it, or a later one"
 
 
 def alembic_config(connection: sa.Connection | None = None) -> Config:
@@ -26,8 +29,10 @@ def upgrade_schema(engine: sa.Engine) -> None:
             connection.execution_options(lock_head=True)
             with connection.begin():
                 command.upgrade(alembic_config(connection), "head")
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         raise Misconfigured(f"the database cannot be opened: {error.orig}") from error
+    except CommandError as error:
+        raise Misconfigured(f"the database is newer than this program: {error}", help=NEWER_HELP) from error
 
 
 def check_schema(engine: sa.Engine) -> None:
@@ -37,7 +42,7 @@ def check_schema(engine: sa.Engine) -> None:
     try:
         with engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         raise Misconfigured(
             f"the database cannot be opened: {error.orig}", help="check the path or the server; `oblik init` makes one"
         ) from error
@@ -52,5 +57,5 @@ def check_schema(engine: sa.Engine) -> None:
         )
     raise Misconfigured(
         f"the database is newer than this program (at {found}, which is not known here)",
-        help="install the version of oblik that wrote it, or a later one",
+        help=NEWER_HELP,
     )
