@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 
 import pytest
 from served import spif, version_body
 
 from ledger.resources import folder
+from ledger.services.rules import INDISPENSABLE
 
 NODE = {"id": "humanitarian", "cls": "humanitarian", "en": "Humanitarian work", "uk": "Гуманітарна діяльність"}
 POLICY_FOLDER = folder("policy_models") / "dataset_access"
@@ -93,6 +95,26 @@ def test_a_policy_is_adopted_by_digest(api):
 def test_a_policy_that_does_not_load_is_refused(shared_api, change, pointer):
     """A model or rows that are none, another model, and an unknown clause are refused by line, never put in force."""
     shared_api.refused(400, "policies", "security", {**POLICY, **change}, pointer=pointer)
+
+
+@pytest.mark.parametrize("clause", INDISPENSABLE)
+def test_a_policy_without_an_indispensable_clause_is_refused(shared_api, clause):
+    """Whatever else a policy permits, it has to deny everything where one of these clauses does not hold."""
+    rows = "\n".join(line for line in POLICY["rows"].splitlines() if f"not {clause}," not in line)
+    assert rows.count("\np,") == POLICY["rows"].count("\np,") - 1
+    shared_api.refused(400, "policies", "security", {**POLICY, "rows": rows}, f"`{clause}` does not hold", "/rows")
+
+
+def test_a_label_that_says_only_is_refused(api):
+    """A category `Only` narrows the audience in a way that derivation would lose: the label is refused by name."""
+    text = spif()["spif"]
+    released = re.search(r'<securityCategoryTagSet name="Releasable To".*?</securityCategoryTagSet>', text, re.DOTALL)[
+        0
+    ]
+    only = released.replace("Releasable To", "Only").replace("32473.1.2", "32473.1.9")
+    api.ok("security-policies", "security", {"spif": text.replace(released, released + only)})
+    label = version_body()["label"].replace("Releasable To", "Only")
+    api.refused(400, "datasets/uav/versions", "steward", version_body(label=label), "`Only`", "/label")
 
 
 @pytest.mark.parametrize("text", ["x", "<a/>", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'])
