@@ -1,5 +1,6 @@
 """The decision: request, facts, policy and time in, a decision out. Pure, and closed: an error denies, and says so."""
 
+from functools import lru_cache
 from operator import attrgetter
 
 from msgspec import Struct
@@ -8,9 +9,6 @@ from ledger.access.clauses import CLAUSES, Finding
 from ledger.access.facts import Facts, Grant
 from ledger.access.policy import Policy
 from ledger.access.request import Request
-
-REPORT_WITHIN_HOURS = "24"
-"""How soon after a use its report is due."""
 
 
 class Obligation(Struct, frozen=True):
@@ -21,7 +19,9 @@ class Obligation(Struct, frozen=True):
     properties: dict[str, str]
 
 
-REPORT_USE = Obligation("report-use", "report_use", {"within_hours": REPORT_WITHIN_HOURS})
+@lru_cache(maxsize=64)
+def _report_use(within_hours: int) -> Obligation:
+    return Obligation("report-use", "report_use", {"within_hours": str(within_hours)})
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -68,13 +68,14 @@ def _decide(request: Request, facts: Facts, policy: Policy, now: str, *, plain: 
             allowed = permits(request.action, request.tier, held)
         except Exception as error:  # noqa: BLE001 - an evaluator that fails must not fail open
             errors = (f"the policy could not be evaluated: {type(error).__name__}",)
+    grant = considered.grant
     return Decision(
         allowed=allowed,
         policy=policy.digest,
-        grant=considered.grant.id if considered.grant is not None else None,
+        grant=grant.id if grant is not None else None,
         findings=considered.findings,
         errors=errors,
-        obligations=(REPORT_USE,) if allowed else (),
+        obligations=(_report_use(grant.agreement.report_within_hours),) if allowed and grant is not None else (),
         evaluated_at=now,
     )
 

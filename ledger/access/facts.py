@@ -67,6 +67,8 @@ class Agreement(Struct, frozen=True, kw_only=True):
     starts: str
     ends: str
     seq: int
+    report_within_hours: int = 24
+    """How soon after a use its report is due, by the agreement's duty `report_use`."""
 
 
 class Grant(Struct, frozen=True, kw_only=True):

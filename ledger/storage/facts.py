@@ -25,6 +25,8 @@ MAX_REMEMBERED_GRANTS = 20_000
 MAX_IN_QUERY = 500
 """Keys in one IN list; SQLite takes 32,766 parameters, the plan is the same for any number."""
 
+DEFAULT_REPORT_HOURS = 24
+
 ORGANISATION, PURPOSE, RESOURCE, LINEAGE, AGREEMENT, GRANT = (
     t.table(row) for row in (t.OrganisationRow, t.PurposeRow, t.ResourceRow, t.LineageRow, t.AgreementRow, t.GrantRow)
 )
@@ -142,11 +144,17 @@ class FactReader:
                 starts=terms.starts,
                 ends=terms.ends,
                 seq=row.seq,
+                report_within_hours=_report_within(terms),
             )
 
 
 def _new(keys: Iterable[Any], known: dict[Any, Any]) -> list[Any]:
     return sorted({key for key in keys if key not in known})
+
+
+def _report_within(terms: Terms) -> int:
+    """Give the hours of the duty `report_use`; a day where the agreement leaves it open."""
+    return next((duty.within_hours for duty in terms.obligations if duty.type == "report_use"), DEFAULT_REPORT_HOURS)
 
 
 @lru_cache

@@ -3,9 +3,13 @@
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 from served import check_problem, evaluation
-from world import PARTNER
+from world import OWNER, PARTNER, TERMS, grant
+
+from ledger.events.sharing import AgreementProposed, AgreementSigned
+from ledger.governance.terms import Duty
 
 EVALUATION = "/access/v1/evaluation"
 
@@ -251,3 +255,21 @@ def test_without_a_policy_nothing_is_allowed(api):
     response = api.post(EVALUATION, "trainer", GOOD)
     assert "no policy has been adopted" in check_problem(response, 503)["detail"]
     assert response.headers["retry-after"] == "1"
+
+
+def test_the_obligation_is_the_agreements(api):
+    """An allow obliges to report within the hours of the agreement's own duty, and within a day where it has none."""
+    assert api.decide()["context"]["obligations"][0]["properties"] == {"within_hours": "24"}
+    duty = msgspec.structs.replace(TERMS, obligations=(Duty(type="report_use", within_hours=6),))
+    agreed = AgreementProposed(
+        id="ua-2",
+        template="data_use",
+        version="1",
+        template_sha256="44" * 32,
+        provider=OWNER,
+        consumer=PARTNER,
+        terms=duty,
+    )
+    api.world.revoke()
+    api.world.append(agreed, AgreementSigned(id="ua-2", org=PARTNER, in_force=True), grant(2, agreement="ua-2"))
+    assert api.decide()["context"]["obligations"][0]["properties"] == {"within_hours": "6"}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.access import clauses
-from ledger.access.decide import REPORT_WITHIN_HOURS, decide, decide_plain
+from ledger.access.decide import decide, decide_plain
 from ledger.access.facts import Resource
 from ledger.access.policy import load_policy
 from ledger.access.vocabulary import ACTIONS, TIERS
@@ -28,7 +28,7 @@ def test_allow(world):
     assert list(world.policy.clauses) == [finding.clause for finding in decision.findings]
     (obligation,) = decision.obligations
     assert obligation.type == "report_use"
-    assert obligation.properties == {"within_hours": REPORT_WITHIN_HOURS}
+    assert obligation.properties == {"within_hours": "24"}
 
 
 def test_deny_obliges_to_nothing(world):
