@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 from ledger.errors import Misconfigured, show
 
@@ -23,6 +23,9 @@ SQLITE_BUSY_SECONDS = 30
 
 POSTGRES_LOCK_SECONDS = 30
 """The same for the head row on PostgreSQL."""
+
+SQLITE_ROWS_A_STATEMENT = 64
+"""Rows in one INSERT: enough to make a batch of decisions one step, few enough to be compiled in no time."""
 
 EntryTuple = tuple[int, bytes, bytes]
 """(seq, leaf hash, canonical bytes), as stored."""
@@ -112,7 +115,7 @@ def insert_entries(connection: sa.Connection, rows: Sequence[EntryTuple]) -> Non
 def insert_rows(connection: sa.Connection, into: str, rows: Sequence[EntryTuple]) -> None:
     """Insert rows of (seq, leaf, data) into a table of ours."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"INSERT INTO {into} (seq, leaf, data) VALUES (?, ?, ?)", list(rows))  # noqa: S608
+        _insert_sqlite(connection, f"INSERT INTO {into} (seq, leaf, data) VALUES ", "", rows)  # noqa: S608 - ours
         return
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(f"COPY {into} (seq, leaf, data) FROM STDIN (FORMAT BINARY)") as copy:
@@ -123,13 +126,35 @@ def insert_rows(connection: sa.Connection, into: str, rows: Sequence[EntryTuple]
 
 def upsert(connection: sa.Connection, target: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows; one whose primary key is there already replaces the rest of that row."""
-    if rows:
-        connection.execute(_upsert(connection.dialect.name, target), list(rows))
+    if connection.dialect.name == "sqlite":
+        head, tail = _upsert_text(target)
+        _insert_sqlite(connection, head, tail, [tuple(row[c.name] for c in target.columns) for row in rows])
+    elif rows:
+        connection.execute(_upsert(target), list(rows))
+
+
+def _insert_sqlite(connection: sa.Connection, head: str, tail: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert many rows with each statement: the driver lets go of the interpreter at every one of its steps."""
+    for start in range(0, len(rows), SQLITE_ROWS_A_STATEMENT):
+        part = rows[start : start + SQLITE_ROWS_A_STATEMENT]
+        marks = "(" + ",".join("?" * len(part[0])) + ")"
+        values = tuple(value for row in part for value in row)
+        connection.exec_driver_sql(head + ",".join([marks] * len(part)) + tail, values)
 
 
 @lru_cache
-def _upsert(dialect: str, target: sa.Table) -> sa.Insert:
-    statement = (sqlite if dialect == "sqlite" else postgresql).insert(target)
+def _upsert_text(target: sa.Table) -> tuple[str, str]:
+    keys = [column.name for column in target.primary_key.columns]
+    names = [column.name for column in target.columns]
+    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
+    columns, conflict = (", ".join(f'"{name}"' for name in some) for some in (names, keys))
+    head = f'INSERT INTO "{target.name}" ({columns}) VALUES '  # noqa: S608 - names of our own tables
+    return head, f" ON CONFLICT ({conflict}) DO UPDATE SET {changes}"
+
+
+@lru_cache
+def _upsert(target: sa.Table) -> sa.Insert:
+    statement = postgresql.insert(target)
     keys = list(target.primary_key.columns)
     changes = {column.name: statement.excluded[column.name] for column in target.columns if column not in keys}
     replacing: sa.Insert = statement.on_conflict_do_update(index_elements=keys, set_=changes)
