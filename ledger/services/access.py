@@ -168,10 +168,10 @@ def count_vote(tx: Transaction, matter: str, quorum: Quorum, vote: Vote, *, barr
 
 def revoke_grant(tx: Transaction, caller: Caller, owner: str, *, id: str, reason: str) -> int:
     """End a grant: any one approver's to do, at once (DESIGN §6)."""
+    require_role(caller, "steward", "security", "legal", org=owner)
     found = tx.row(GRANT.select().where(GRANT.c.id == id))
     if found is None:
         raise NotFound("grant", id)
-    require_role(caller, "steward", "security", "legal", org=owner)
     if found.revoked_seq is not None:
         raise Conflict(f"grant {show(id)} was revoked by entry {found.revoked_seq}")
     return tx.append(sharing.GrantRevoked(id=id, org=found.org, resource=found.resource, reason=reason), caller.by)

@@ -51,15 +51,20 @@ class Evaluator:
         """Answer each question, in order: a draft of its entry, or the error for its asker."""
         callers = self._read_callers(connection, {q.token_hash for q in questions}, state_seq)
         policy = self._policies.in_force(connection, state_seq=state_seq)
-        facts = self._facts.gather(connection, [q.request for q in questions], state_seq=state_seq)
-        return [
-            self._answer(callers[question.token_hash], question.request, found, policy, now, state_seq)
-            for question, found in zip(questions, facts, strict=True)
-        ]
+        asking = [self._asker(callers[q.token_hash], q.request, policy, now) for q in questions]
+        may = [q.request for q, asker in zip(questions, asking, strict=True) if isinstance(asker, Caller)]
+        # Facts are read for those alone who may ask: strangers must not fill the memory, nor cost queries.
+        facts = iter(self._facts.gather(connection, may, state_seq=state_seq))
+        answers: list[Draft | OblikError] = []
+        for question, asker in zip(questions, asking, strict=True):
+            if isinstance(asker, Caller) and policy is not None:
+                answers.append(_answer(asker, question.request, next(facts), policy, now, state_seq))
+            elif isinstance(asker, OblikError):
+                answers.append(asker)
+        return answers
 
-    def _answer(  # noqa: PLR0917
-        self, caller: Caller | None, request: Request, facts: Facts, policy: Policy | None, now: str, state_seq: int
-    ) -> Draft | OblikError:
+    def _asker(self, caller: Caller | None, request: Request, policy: Policy | None, now: str) -> Caller | OblikError:
+        """Give the caller where it may ask, or the error for it."""
         try:
             known = check_caller(caller, now=now)
             self._check_may_ask(known, request)
@@ -67,8 +72,7 @@ class Evaluator:
                 raise Unavailable("no policy has been adopted, so nothing can be allowed", help="adopt a policy first")
         except OblikError as error:
             return error
-        decision = decide(request, facts, policy, now)
-        return Draft(record(request, facts, decision, state_seq), known.by, Answer(decision, policy, facts))
+        return known
 
     def _check_may_ask(self, caller: Caller, request: Request) -> None:
         require_scope(caller, "evaluate")
@@ -85,6 +89,13 @@ class Evaluator:
             self._callers.update(found)
             return {**self._callers, **dict.fromkeys(unknown - found.keys())}
         return self._callers
+
+
+def _answer(  # noqa: PLR0917
+    caller: Caller, request: Request, facts: Facts, policy: Policy, now: str, state_seq: int
+) -> Draft:
+    decision = decide(request, facts, policy, now)
+    return Draft(record(request, facts, decision, state_seq), caller.by, Answer(decision, policy, facts))
 
 
 class Policies:

@@ -82,14 +82,13 @@ def vote_on_promotion(
     note: str,
 ) -> PromotionVote | OblikError:
     """Vote as a member of the board, in one role. Whoever is of the trainer's organisation is refused, on record."""
+    require_scope(caller, "train" if caller.holder_type == "system" else "govern")
     found = tx.row(PROMOTION.select().where(PROMOTION.c.id == id))
-    if found is None:
+    weights = tx.row(WEIGHTS.select().where(WEIGHTS.c.id == found.weights)) if found is not None else None
+    if found is None or weights is None or caller.org not in {weights.org, owner}:
         raise NotFound("promotion", id)
     if found.status != "open":
         raise Conflict(f"promotion {show(id)} is {found.status}")
-    weights = tx.row(WEIGHTS.select().where(WEIGHTS.c.id == found.weights))
-    if weights is None:
-        raise NotFound("weights", found.weights)
     if caller.org == weights.org or caller.name == weights.trainer:
         return _refuse(tx, caller, id, weights.id, f"`{caller.name}` trained it, or is of those who did", final=False)
     require_role(caller, role, org=owner)

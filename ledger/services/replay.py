@@ -58,6 +58,8 @@ class Replay:
         self._fold = Fold(self._connection)
         self._facts, self._policies = FactReader(), Policies()
         self._state_seq = NO_ENTRY
+        self._unknown: set[int] = set()
+        """Entries since then of kinds that are not known here: they may have moved it, for who wrote them."""
         self._pending: list[tuple[int, DecisionRecorded]] = []
         self._findings: list[Finding] = []
         self._entries = self._decisions = 0
@@ -73,7 +75,10 @@ class Replay:
         elif event is None or event.CHANGES_STATE:
             self._settle()
             self._fold.apply(entry)
-            self._state_seq = entry.seq if event is not None else self._state_seq
+            if event is None:
+                self._unknown.add(entry.seq)
+            else:
+                self._state_seq, self._unknown = entry.seq, set()
         else:
             self._fold.apply(entry)
 
@@ -99,7 +104,8 @@ class Replay:
             if policy is None:
                 self._findings.append(Finding(seq, "was decided before any policy was adopted"))
                 continue
-            derived = record(request, found, decide(request, found, policy, event.evaluated_at), self._state_seq)
+            state_seq = event.state_seq if event.state_seq in self._unknown else self._state_seq
+            derived = record(request, found, decide(request, found, policy, event.evaluated_at), state_seq)
             if derived != event:
                 self._findings.append(Finding(seq, _difference(event, derived)))
         self._pending.clear()

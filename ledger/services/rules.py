@@ -13,8 +13,19 @@ from ledger.storage.transaction import Transaction
 
 PURPOSE, SECURITY_POLICY = table(PurposeRow), table(SecurityPolicyRow)
 
-INDISPENSABLE = ("subject_in_good_standing", "agreement_in_force", "grant_current", "lineage_permits")
-"""Clauses that no policy may do without: who, under what, still granted (I4), never wider (I6)."""
+INDISPENSABLE = (
+    "subject_in_good_standing",
+    "agreement_in_force",
+    "grant_current",
+    "activity_permitted",
+    "purpose_permitted",
+    "purpose_not_prohibited",
+    "tier_within_grant",
+    "environment_permitted",
+    "location_permitted",
+    "lineage_permits",
+)
+"""Clauses that no policy may do without: what a grant says, what is prohibited (I4), and what sources forbid (I6)."""
 
 
 def adopt_purposes(tx: Transaction, caller: Caller, owner: str, *, nodes: Sequence[Node]) -> int:

@@ -59,13 +59,17 @@ def _input(tx: Transaction, caller: Caller, i: int, seq: int) -> str:
 
 
 def _check_open(tx: Transaction, ref: str, pointer: str) -> None:
-    """Raise Forbidden where a version, or anything that it is derived from, was withdrawn since the decision."""
+    """Raise Forbidden where a version, or anything that it is derived from, was withdrawn or closed since."""
     above = sa.select(LINEAGE.c.ancestor).where(LINEAGE.c.ref == ref)
-    withdrawn = sa.select(RESOURCE.c.ref, RESOURCE.c.withdrawn_seq).where(
-        sa.or_(RESOURCE.c.ref == ref, RESOURCE.c.ref.in_(above)), RESOURCE.c.withdrawn_seq.is_not(None)
+    line = sa.select(RESOURCE.c.ref, RESOURCE.c.withdrawn_seq, RESOURCE.c.bounds).where(
+        sa.or_(RESOURCE.c.ref == ref, RESOURCE.c.ref.in_(above))
     )
-    for row in tx.rows(withdrawn):
-        raise Forbidden(f"{pointer}: {show(row.ref)} was withdrawn by entry {row.withdrawn_seq}")
+    for row in tx.rows(line):
+        if row.withdrawn_seq is not None:
+            raise Forbidden(f"{pointer}: {show(row.ref)} was withdrawn by entry {row.withdrawn_seq}")
+        until = load(row.bounds, RecordedBounds).until
+        if until and until <= tx.now:
+            raise Forbidden(f"{pointer}: {show(row.ref)} closed at {until}")
 
 
 def finish_run(

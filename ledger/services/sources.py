@@ -24,7 +24,9 @@ class End(Struct, frozen=True, kw_only=True):
 
     replica: Replica
     opening: LedgerOpened
-    state_seq: int
+    state_seqs: frozenset[int]
+    """Index of the last entry that changed state; and those of later ones of kinds that are not known here, which may
+    have."""
 
 
 class Source(Protocol):
@@ -78,11 +80,13 @@ class DatabaseSource:
     def check(self, end: End) -> bool:
         """Hold the head row and the tree's rows against the entries. A database holds no signature."""
         replica = end.replica
-        found = (self._head.root, self._head.leaf, self._head.at, self._head.state_seq)
-        led_to = (replica.root(), replica.leaf, replica.last.at if replica.last else "", end.state_seq)
-        for name, stated, wanted in zip(("root", "leaf", "time", "state_seq"), found, led_to, strict=True):
+        found = (self._head.root, self._head.leaf, self._head.at)
+        led_to = (replica.root(), replica.leaf, replica.last.at if replica.last else "")
+        for name, stated, wanted in zip(("root", "leaf", "time"), found, led_to, strict=True):
             if stated != wanted:
                 raise BadCheckpoint(f"the head states another {name} than the entries lead to")
+        if self._head.state_seq not in end.state_seqs:
+            raise BadCheckpoint("the head states another state_seq than the entries lead to")
         if read_subtrees(self._connection) != sorted(replica.subtrees):
             raise BadCheckpoint("the tree's stored hashes are not those that the entries lead to")
         return False

@@ -50,16 +50,14 @@ def verify(
 
 
 def _read_entries(source: Source, progress: Progress | None, each: Callable[[Entry], None] | None) -> End:
-    replica, opening, state_seq, size = Replica(), None, NO_ENTRY, source.size
+    replica, opening, state_seqs, size = Replica(), None, frozenset({NO_ENTRY}), source.size
     for index, data, leaf in source.entries():
         if index != replica.size:
             raise BadEntry(replica.size, f"is missing: the next that is stored is entry {index}")
         if index >= size:
             raise BadEntry(index, f"stands past the head, which counts {size:,} entries")
         entry = replica.add(data, leaf)
-        kind = CATALOGUE.get((entry.kind, entry.v))
-        if kind is not None and kind.CHANGES_STATE:
-            state_seq = index
+        state_seqs = _state_after(state_seqs, entry)
         if index == 0:
             opening = _opening(entry)
         if each is not None:
@@ -70,7 +68,15 @@ def _read_entries(source: Source, progress: Progress | None, each: Callable[[Ent
         raise BadEntry(0, "is missing: the ledger is empty")
     if replica.size != size:
         raise BadEntry(replica.size, f"is missing: {size:,} entries were promised")
-    return End(replica=replica, opening=opening, state_seq=state_seq)
+    return End(replica=replica, opening=opening, state_seqs=state_seqs)
+
+
+def _state_after(state_seqs: frozenset[int], entry: Entry) -> frozenset[int]:
+    """Give where `state_seq` may stand after an entry: an unknown kind may have moved it, or not."""
+    kind = CATALOGUE.get((entry.kind, entry.v))
+    if kind is None:
+        return state_seqs | {entry.seq}
+    return frozenset({entry.seq}) if kind.CHANGES_STATE else state_seqs
 
 
 def _opening(entry: Entry) -> LedgerOpened:

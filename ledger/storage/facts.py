@@ -19,8 +19,8 @@ from ledger.governance.terms import Terms
 from ledger.storage import tables as t
 from ledger.storage.columns import load
 
-MAX_REMEMBERED_GRANTS = 20_000
-"""(organisation, resource) pairs whose grants are kept, about 1 KB each."""
+MAX_REMEMBERED = 20_000
+"""Facts of each kind that are kept, at most about 1 KB each; over it all are forgotten."""
 
 MAX_IN_QUERY = 500
 """Keys in one IN list; SQLite takes 32,766 parameters, the plan is the same for any number."""
@@ -54,9 +54,14 @@ class FactReader:
 
     def gather(self, connection: sa.Connection, requests: Sequence[Request], *, state_seq: int) -> list[f.Facts]:
         """Give the facts for each request, in order."""
-        if state_seq != self._state_seq or len(self._grants) > MAX_REMEMBERED_GRANTS:
+        kept = (self._parties, self._purposes, self._resources, self._grants)
+        if state_seq != self._state_seq or any(len(facts) > MAX_REMEMBERED for facts in kept):
             self._forget(state_seq)
-        self._load(connection, requests)
+        try:
+            self._load(connection, requests)
+        except BaseException:
+            self._state_seq = None  # what stands for "there is none" may stand for what was never read
+            raise
         return [self._facts(request) for request in requests]
 
     def _forget(self, state_seq: int) -> None:

@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 from ledger.events import Event, data, decisions, promotion, registry, rules, sharing
 from ledger.governance.labels import releasable_to
 from ledger.governance.promotion import STAGES
-from ledger.governance.purposes import Node
+from ledger.governance.purposes import Node, parse_tree
 from ledger.storage import tables as t
 from ledger.storage.columns import dump, load
 from ledger.storage.engine import upsert
@@ -130,6 +130,7 @@ def _credential_revoked(
 
 @projector(rules.PurposesAdopted)
 def _purposes_adopted(connection: sa.Connection, event: rules.PurposesAdopted, seq: int, _by: dict[str, str]) -> None:
+    parse_tree(event.nodes)  # a forged entry may hold a circle
     target = t.table(t.PurposeRow)
     connection.execute(target.delete())
     nodes = {node.id: node for node in event.nodes}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import sqlalchemy as sa
 
+from ledger.errors import BadEntry, Malformed
 from ledger.events import event_of, replayable
 from ledger.log.entry import Entry, parse_entry
 from ledger.storage.engine import locked, upsert
@@ -29,7 +30,10 @@ class Fold:
         for name, (ordinal, _) in entry.about.items():
             self._streams[name] = (ordinal + 1, entry.seq)
         if replayable(entry):
-            project(self._connection, event_of(entry), entry.seq, entry.by)
+            try:
+                project(self._connection, event_of(entry), entry.seq, entry.by)
+            except (KeyError, Malformed, sa.exc.IntegrityError, sa.exc.NoResultFound) as error:
+                raise BadEntry(entry.seq, f"cannot be folded into the state: {error}") from error
         else:
             kind = f"{entry.kind} v{entry.v}"
             self.unknown[kind] = self.unknown.get(kind, 0) + 1

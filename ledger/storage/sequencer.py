@@ -197,7 +197,7 @@ class Sequencer:
     def _settle_batch(self, batch: list[Ticket[Any]]) -> None:
         try:
             self._commit(batch)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, nobody in the batch may take it for success
+        except BaseException as error:  # noqa: BLE001 - whatever went wrong, nobody in the batch may take it for success
             log.warning("a batch of %d was not written: %s", len(batch), error)
             self._forget_connection()
             for ticket in batch:
@@ -284,7 +284,7 @@ def _run(connection: sa.Connection, tail: Tail, ticket: Ticket[Any]) -> None:
         ticket.outcome = outcome
 
 
-def _as_unavailable(error: Exception) -> OblikError:
+def _as_unavailable(error: BaseException) -> OblikError:
     if isinstance(error, OblikError):
         return error
     return Unavailable(

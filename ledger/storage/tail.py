@@ -56,6 +56,7 @@ class Tail:
         self.size: int = head.size
         self.leaf: bytes = head.leaf
         self.state_seq: int = head.state_seq
+        self.now = now  # what expires is held to the clock, not to the time of the last entry
         self.at: str = max(now, head.at)  # `at` never decreases, whatever the clock does
         self._range = CompactRange.unpack(head.size, head.edge)
         self._rows: list[EntryTuple] = []

@@ -24,11 +24,11 @@ SALT_BYTES = 16
 
 
 class Transaction:
-    """One command's view of the batch. `now` is the time of the batch, which its entries carry."""
+    """One command's view of the batch. `now` is what the clock says; entries carry it, or the last one's if later."""
 
     def __init__(self, connection: sa.Connection, tail: Tail) -> None:
         self.connection = connection
-        self.now = tail.at
+        self.now = tail.now
         self._tail = tail
 
     @property

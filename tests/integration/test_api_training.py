@@ -252,7 +252,7 @@ def test_the_boards_rules(api):
     api.refused(409, BALLOTS, "legal", ballot("legal"), "has voted already")
     api.refused(403, BALLOTS, "legal", ballot("ethics"), "in the role ethics")
     api.refused(403, BALLOTS, "steward", ballot("steward"), "the role `steward` has no vote here")
-    api.refused(403, BALLOTS, "other", ballot("engineering"))
+    api.refused(404, BALLOTS, "other", ballot("engineering"), "no promotion `promo-1`")
     api.refused(404, "promotions/none/votes", "legal", ballot("legal"), "no promotion `none`")
 
 

@@ -169,6 +169,15 @@ def test_each_removed_stored_entry_is_found_and_named(asked: World):
         assert list(range(t.size)) == [t.named(*cut) for cut in cuts]
 
 
+def test_entries_that_stand_under_other_indexes_are_found(asked: World):
+    """An entry has to be stored under the index that it states, be one of them moved or all."""
+    with tampering(asked) as t:
+        for seq in range(t.size):
+            assert seq == t.named(ENTRY.update().where(ENTRY.c.seq == seq).values(seq=t.size + 3))
+        assert t.named(ENTRY.update().values(seq=-ENTRY.c.seq - 7)) == 0
+        assert t.named(ENTRY.update().values(seq=ENTRY.c.seq + 700)) == 0
+
+
 def test_each_inserted_stored_entry_is_found_and_named(asked: World):
     """An entry too many is found where it stands, be it a copy or one made to follow the one before it."""
     with tampering(asked) as t:

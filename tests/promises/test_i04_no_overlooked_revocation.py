@@ -320,6 +320,10 @@ def test_a_command_that_fails_does_not_move_state_seq(world: World):
         raise ZeroDivisionError
 
     before = state_seq(world)
-    assert ZeroDivisionError is type(world.service.sequencer.submit(fail).exception(PATIENCE))
+    with one_batch(world.service.sequencer):
+        failed = world.service.sequencer.submit(fail)
+        neighbour = world.service.sequencer.ask_from_thread(question())
+    assert type(failed.exception(PATIENCE)) is ZeroDivisionError
+    assert len(entries_in(world.service.engine)) - 1 == neighbour.result(PATIENCE)[0]
     assert before == state_seq(world)
     assert world.ask()[1].event.allowed

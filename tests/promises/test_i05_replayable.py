@@ -367,6 +367,23 @@ def test_an_unknown_kind_verifies_and_replays_as_nothing_with_a_warning(world: W
     assert ("ufo:u-1", 1) in [row[:2] for row in before["stream"]]
 
 
+class Grounded(Landed, frozen=True, kw_only=True):
+    """Another of these, on which later decisions depended for the version that wrote it."""
+
+
+Grounded.KIND, Grounded.CHANGES_STATE = "ufo.grounded", True
+
+
+def test_an_unknown_kind_that_changed_state_is_no_finding(world: World):
+    """An older version cannot tell what an unknown kind changed: it says so, and takes nobody for a forger."""
+    world.ask()
+    world.append(Grounded(id="u-1"))
+    world.ask()
+    assert len(stored(world.service.engine)) == verified(world.service.engine).size
+    found = replayed(world.service.engine)
+    assert (found.decisions, found.findings, found.unknown) == (2, (), {"ufo.grounded v7": 1})
+
+
 def test_a_known_kind_of_an_unknown_version_replays_as_nothing(world: World):
     """A later version of a kind is not read as an earlier one."""
     entries = entries_in(world.service.engine)
