@@ -3,13 +3,15 @@
 from ledger.errors import Forbidden, NotFound, OblikError
 from ledger.events import event_of
 from ledger.events.decisions import DecisionRecorded, Quantity, UseAnomalous, UseReported
+from ledger.events.sharing import GrantTerms
 from ledger.log.entry import parse_entry
 from ledger.services.caller import Caller, require_scope
+from ledger.storage.columns import load
 from ledger.storage.reading import read_entry
-from ledger.storage.tables import ResourceRow, table
+from ledger.storage.tables import GrantRow, ResourceRow, table
 from ledger.storage.transaction import Transaction
 
-RESOURCE = table(ResourceRow)
+GRANT, RESOURCE = table(GrantRow), table(ResourceRow)
 
 
 def report_use(
@@ -31,6 +33,8 @@ def report_use(
     require_scope(caller, "report")
     allow = find_decision(tx, decision)
     problem = _problem(caller, owner, allow, resource, version, started, ended)
+    if problem is None and allow is not None:
+        problem = _ended_before(tx, allow, started)
     if problem is not None or allow is None:
         anomaly = UseAnomalous(
             problem=problem or "",
@@ -88,6 +92,24 @@ def _problem(  # noqa: PLR0911, PLR0917
     if ended < started:
         return "the use ended before it began"
     return None
+
+
+def _ended_before(tx: Transaction, allow: DecisionRecorded, started: str) -> str | None:
+    """Say where the grant behind an allow had ended, by its term or by revocation, when the use began."""
+    grant = tx.row(GRANT.select().where(GRANT.c.id == allow.grant))
+    if grant is None or load(grant.terms, GrantTerms).ends <= started:
+        return "the grant had ended when the use began"
+    if grant.revoked_seq is not None and _time_of(tx, grant.revoked_seq) <= started:
+        return f"the grant was revoked by entry {grant.revoked_seq} before the use began"
+    return None
+
+
+def _time_of(tx: Transaction, seq: int) -> str:
+    """Give the time of an entry; one of this very batch, which is not stored yet, has the present."""
+    try:
+        return parse_entry(read_entry(tx.connection, seq).data, seq=seq).at
+    except NotFound:
+        return tx.now
 
 
 def _manifest_root(tx: Transaction, ref: str) -> str:

@@ -108,6 +108,14 @@ def test_a_use_under_a_deny_is_an_anomaly(api):
     assert on_record(api, "uses", "trainer", use(denied), "use.anomalous")["problem"] == "the decision was a deny"
 
 
+def test_a_use_begun_after_the_revocation_is_an_anomaly(api):
+    """The allow came before the revocation, the use after it: that is on record as what it is."""
+    allowed = api.allowed()
+    seq = api.world.revoke()
+    body = on_record(api, "uses", "trainer", use(allowed), "use.anomalous")
+    assert body["problem"] == f"the grant was revoked by entry {seq} before the use began"
+
+
 def test_a_use_under_the_decision_of_another_is_an_anomaly(api):
     """One partner's allow is nothing to another, and the anomaly is in the reporter's own stream."""
     body = on_record(api, "uses", "other", use(api.allowed()), "use.anomalous")
