@@ -169,24 +169,20 @@ def sign_note(text: bytes, signers: Sequence[Signer]) -> bytes:
     if not 1 <= len(signers) <= MAX_SIGNATURES:
         raise BadNote(f"a note has 1 to {MAX_SIGNATURES} signatures, not {show(len(signers))}")
     lines = [text, b"\n"]
-    for signer in signers:
-        blob = signer.key_id.to_bytes(KEY_ID_BYTES) + signer.sign(text)
-        lines.append(f"— {signer.name} {format_base64(blob)}\n".encode())
+    lines += [_format_signature(signer.name, signer.key_id, signer.sign(text)) for signer in signers]
     return b"".join(lines)
+
+
+def _format_signature(name: str, number: int, signature: bytes) -> bytes:
+    return f"— {name} {format_base64(number.to_bytes(KEY_ID_BYTES) + signature)}\n".encode()
 
 
 def open_note(note: bytes, verifiers: Sequence[Verifier]) -> Note:
     """Open a note. Raises BadNote where it is malformed, no known key signed it, or a known key's signature fails."""
-    if len(note) > MAX_NOTE_BYTES:
-        raise BadNote(f"the note is over the limit of {MAX_NOTE_BYTES:,} bytes")
-    split = note.rfind(b"\n\n")  # the last blank line: the text may hold others
-    if split < 0 or not note.endswith(b"\n"):
-        raise BadNote("the note has no blank line before its signatures, or breaks off")
-    text = note[: split + 1]
-    _check_text(text)
+    text, signatures = parse_note(note)
     known = _by_identity(verifiers)
     signed_by: dict[tuple[str, int], None] = {}
-    for name, number, signature in _signatures(note[split + 2 :]):
+    for name, number, signature in signatures:
         verifier = known.get((name, number))
         if verifier is not None:  # a key that is not known is passed over; one that is has to verify, each time
             verifier.verify(text, signature)
@@ -196,6 +192,27 @@ def open_note(note: bytes, verifiers: Sequence[Verifier]) -> Note:
     return Note(text, tuple(signed_by))
 
 
+def parse_note(note: bytes) -> tuple[bytes, list[tuple[str, int, bytes]]]:
+    """Read a note's text and its signatures as (key name, key id, signature), none of them verified. Raises BadNote."""
+    if len(note) > MAX_NOTE_BYTES:
+        raise BadNote(f"the note is over the limit of {MAX_NOTE_BYTES:,} bytes")
+    split = note.rfind(b"\n\n")  # the last blank line: the text may hold others
+    if split < 0 or not note.endswith(b"\n"):
+        raise BadNote("the note has no blank line before its signatures, or breaks off")
+    text = note[: split + 1]
+    _check_text(text)
+    return text, parse_signatures(note[split + 2 :])
+
+
+def add_signatures(note: bytes, lines: bytes) -> bytes:
+    """Add signature lines to a note; one by a key that signed it already replaces the line before. Raises BadNote."""
+    text, signatures = parse_note(note)
+    merged = {(name, number): signature for name, number, signature in signatures + parse_signatures(lines)}
+    if len(merged) > MAX_SIGNATURES:
+        raise BadNote(f"the note would have {len(merged)} signatures, not 1 to {MAX_SIGNATURES}")
+    return b"".join([text, b"\n", *(_format_signature(*key, signature) for key, signature in merged.items())])
+
+
 def _by_identity(verifiers: Sequence[Verifier]) -> dict[tuple[str, int], Verifier]:
     known = {(verifier.name, verifier.key_id): verifier for verifier in verifiers}
     if len(known) != len(verifiers):  # ids have 32 bits: which of two keys was meant could not be told
@@ -203,8 +220,10 @@ def _by_identity(verifiers: Sequence[Verifier]) -> dict[tuple[str, int], Verifie
     return known
 
 
-def _signatures(lines: bytes) -> list[tuple[str, int, bytes]]:
-    """Read the signature lines as (key name, key id, signature)."""
+def parse_signatures(lines: bytes) -> list[tuple[str, int, bytes]]:
+    """Read signature lines as (key name, key id, signature), each with its newline. Raises BadNote."""
+    if not lines.endswith(b"\n"):
+        raise BadNote("the signatures break off")
     try:
         texts = lines.decode().split("\n")[:-1]
     except UnicodeDecodeError:

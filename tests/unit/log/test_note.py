@@ -11,6 +11,7 @@ from ledger.log.note import (
     MAX_SIGNATURES,
     Ed25519Signer,
     Ed25519Verifier,
+    add_signatures,
     format_vkey,
     key_id,
     open_note,
@@ -221,3 +222,26 @@ def test_two_keys_of_one_name_and_id_are_refused() -> None:
     """Which of them a line means could not be told."""
     with pytest.raises(BadNote, match="one name and id"):
         open_note(NOTE, [EXAMPLE, EXAMPLE])
+
+
+def test_signatures_are_added_each_key_once() -> None:
+    """A cosignature joins the lines there are; a newer one by the same key takes the older one's place."""
+    first, second = make_signer(seed=1), make_signer("witness.example", seed=2)
+    note, line = sign_note(TEXT, [first]), sign_note(TEXT, [second])[len(TEXT) + 1 :]
+    joined = add_signatures(note, line)
+    assert joined == sign_note(TEXT, [first, second])
+    assert add_signatures(joined, line) == joined
+
+
+@pytest.mark.parametrize("lines", [b"", b"no line\n", LINE[:-1], LINE * (MAX_SIGNATURES + 1)])
+def test_what_is_no_signature_line_is_not_added(lines) -> None:
+    """Nothing, nonsense, a broken line and more than a note may have are refused."""
+    with pytest.raises(BadNote):
+        add_signatures(sign_note(TEXT, [make_signer()]), lines)
+
+
+def test_a_note_takes_no_more_signatures_than_it_may_have() -> None:
+    """The limit holds for what the lines come to together."""
+    note = sign_note(TEXT, [make_signer(f"k{i}.example") for i in range(MAX_SIGNATURES)])
+    with pytest.raises(BadNote, match="101 signatures"):
+        add_signatures(note, LINE)
