@@ -129,6 +129,13 @@ def parse_vkey(vkey: str) -> Verifier:
     return kinds[algorithm](name, public)
 
 
+def cosigned_at(signature: bytes) -> int:
+    """Give the POSIX seconds that a cosignature states, which its verifier has to have checked. Raises BadNote."""
+    if len(signature) <= TIME_BYTES:
+        raise BadNote(f"{len(signature)} bytes are no cosignature")
+    return _split_time(signature)[0]
+
+
 def _pack_time(time: int) -> bytes:
     if not 0 <= time <= MAX_TIME:
         raise Malformed("/time", f"{show(time)} is not a number of POSIX seconds")
