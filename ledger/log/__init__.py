@@ -13,6 +13,8 @@ alone. It never reads a clock, a file, a socket or a database; whoever calls bri
     checkpoint    C2SP tlog-checkpoint: its text, and the text as a signed note
     cosignature   C2SP tlog-cosignature: timestamped Ed25519 and ML-DSA-44; keys of every type from their text
     trust_policy  C2SP tlog-policy: the logs and witnesses that a verifier goes by, and the quorum
+    proof_file    C2SP tlog-proof: an inclusion proof and its checkpoint, in one file
+    receipt       a proof file that carries its entry
     sealed        salted commitments to sensitive fields, RFC 9901 disclosures
     verify        the chain rule over a stream of entries
     export        a whole ledger as one file of lines, for whoever verifies it
