@@ -13,6 +13,7 @@
     │   ├── BadProof             a Merkle proof does not lead to the root
     │   ├── BadNote              a signed note is malformed, or no known key signed it
     │   ├── BadCheckpoint        a checkpoint is malformed, or commits to another history
+    │   ├── BadTimestamp         a time-stamp is malformed, of something else, or by nobody who is trusted
     │   └── BadManifest          a signed manifest is malformed, or does not match its files
     ├── Unavailable              the ledger cannot be written or read now: nothing was allowed, try again
     └── Misconfigured            the operator's doing: a missing, older or newer database, a wrong key
@@ -107,6 +108,10 @@ class BadNote(Unverified):
 
 class BadCheckpoint(Unverified):
     """A checkpoint is malformed, or commits to another history."""
+
+
+class BadTimestamp(Unverified):
+    """A time-stamp is malformed, of something else, or by nobody who is trusted."""
 
 
 class BadManifest(Unverified):

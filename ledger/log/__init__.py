@@ -15,6 +15,7 @@ alone. It never reads a clock, a file, a socket or a database; whoever calls bri
     trust_policy  C2SP tlog-policy: the logs and witnesses that a verifier goes by, and the quorum
     proof_file    C2SP tlog-proof: an inclusion proof and its checkpoint, in one file
     receipt       a proof file that carries its entry
+    timestamp     RFC 3161 time-stamps over a checkpoint's text
     sealed        salted commitments to sensitive fields, RFC 9901 disclosures
     verify        the chain rule over a stream of entries
     export        a whole ledger as one file of lines, for whoever verifies it
