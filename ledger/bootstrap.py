@@ -3,17 +3,26 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import sqlalchemy as sa
 
+from ledger.events.registry import LedgerOpened
 from ledger.keys import load_keys
+from ledger.log.cosignature import parse_vkey
 from ledger.log.note import Signer, format_vkey
 from ledger.services.decisions import Evaluator
+from ledger.services.distributing import Distribution
+from ledger.services.publishing import Publisher, check_published, publish
 from ledger.services.setup import check_keys, read_opening
+from ledger.services.tiles import CHECKPOINT
 from ledger.settings import Settings
+from ledger.storage.anchor import Anchor
 from ledger.storage.engine import open_engine
+from ledger.storage.leader import Leadership, leadership
 from ledger.storage.schema import check_schema
 from ledger.storage.sequencer import Sequencer
+from ledger.storage.tiles import TileStore, open_tiles
 
 Clock = Callable[[], datetime]
 
@@ -29,6 +38,9 @@ class Service:
 
     engine: sa.Engine
     sequencer: Sequencer
+    publisher: Publisher
+    distribution: Distribution
+    leadership: Leadership
     signers: tuple[Signer, ...]
     origin: str
     owner: str
@@ -37,6 +49,9 @@ class Service:
     def close(self) -> None:
         """Finish what waits, and let go of the database."""
         self.sequencer.close()
+        self.publisher.close()
+        self.distribution.close()
+        self.leadership.release()
         self.engine.dispose()
 
 
@@ -48,12 +63,35 @@ def open_service(settings: Settings, *, clock: Clock = wall_clock) -> Service:
         opening = read_opening(connection)
     signers = load_keys(settings.keys, origin=opening.origin)
     check_keys(opening, [format_vkey(signer) for signer in signers])
-    evaluate = Evaluator(owner=opening.owner)
+    anchor, tiles = Anchor(settings.anchor), open_tiles(settings.tiles) if settings.tiles else None
+    _check_what_was_published(engine, opening, anchor, tiles)
+    leads = leadership(engine, settings.data)
+    distribution = Distribution(engine, tiles)
     return Service(
         engine=engine,
-        sequencer=Sequencer(engine, evaluate=evaluate, clock=clock),
+        sequencer=Sequencer(engine, evaluate=Evaluator(owner=opening.owner), clock=clock),
+        publisher=Publisher(
+            partial(publish, engine, origin=opening.origin, signers=signers, anchor=anchor, show=True),
+            interval=settings.publish_seconds,
+            leads=leads.held,
+            notify=distribution.take,
+        ),
+        distribution=distribution,
+        leadership=leads,
         signers=signers,
         origin=opening.origin,
         owner=opening.owner,
         clock=clock,
     )
+
+
+def _check_what_was_published(
+    engine: sa.Engine, opening: LedgerOpened, anchor: Anchor, tiles: TileStore | None
+) -> None:
+    """Refuse a database that was set back: whoever remembers a checkpoint is asked."""
+    verifiers = [parse_vkey(vkey) for vkey in opening.vkeys]
+    remembered = [(anchor.read(), anchor.name)]
+    if tiles is not None:
+        remembered.append((tiles.read(CHECKPOINT), tiles.name))
+    for note, where in remembered:
+        check_published(engine, note, verifiers=verifiers, origin=opening.origin, where=where)

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.errors import Misconfigured, show
+
 DEFAULT_DATA = Path("oblik-data")
+DEFAULT_PUBLISH_SECONDS = 1.0
+MAX_PUBLISH_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +20,16 @@ class Settings:
     database_url: str
     """OBLIK_DATABASE_URL: `sqlite:///…` or `postgresql://…`."""
 
+    publish_seconds: float = DEFAULT_PUBLISH_SECONDS
+    """OBLIK_PUBLISH_SECONDS: how often a checkpoint is published, where something was written."""
+    tiles: str = ""
+    """OBLIK_TILES: a folder, or an object store (`s3://bucket/prefix`), that tiles are written to; "" for none."""
+
+    @property
+    def anchor(self) -> Path:
+        """The file that remembers the last checkpoint signed, apart from the database."""
+        return self.data / "last-checkpoint"
+
     @property
     def keys(self) -> Path:
         """The folder of the log's keys."""
@@ -23,7 +37,23 @@ class Settings:
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
-    """Read the settings; whatever is not set has a default that needs no server."""
+    """Read the settings; whatever is not set has a default that needs no server. Raises Misconfigured."""
     data = Path(environment.get("OBLIK_DATA") or DEFAULT_DATA)
     url = environment.get("OBLIK_DATABASE_URL") or f"sqlite:///{data / 'ledger.db'}"
-    return Settings(data=data, database_url=url)
+    return Settings(
+        data=data,
+        database_url=url,
+        publish_seconds=_seconds(environment, "OBLIK_PUBLISH_SECONDS", DEFAULT_PUBLISH_SECONDS),
+        tiles=environment.get("OBLIK_TILES", ""),
+    )
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= MAX_PUBLISH_SECONDS:  # not a number is not in there either
+        raise Misconfigured(f"{name}={show(text)} is not a number of seconds", help="above 0, at most 3600")
+    return seconds

@@ -5,7 +5,8 @@
      "context": {"purpose": "humanitarian.demining", "tier": "redacted",
                  "environment": {"kind": "enclave", "country": "JPN"}}}
 
-A subject is an `organisation`, or a `system` of one as `<organisation>/<name>`. Unknown fields are ignored, as the
+A context may also have `"receipt": true`: then the answer brings its receipt along. A subject is an `organisation`,
+or a `system` of one as `<organisation>/<name>`. Unknown fields are ignored, as the
 standard asks. A key that stands twice in one object is refused: what was checked and what was meant could differ.
 """
 
@@ -87,6 +88,17 @@ class _Evaluation(Struct, frozen=True):
 
 _decoder = msgspec.json.Decoder(_Evaluation)
 
+
+class _ReceiptContext(Struct, frozen=True):
+    receipt: bool = False
+
+
+class _WithReceipt(Struct, frozen=True):
+    context: _ReceiptContext
+
+
+_receipt_decoder = msgspec.json.Decoder(_WithReceipt)
+
 _HELP = {
     "/subject/type": f"one of {', '.join(SUBJECT_TYPES)}",
     "/action/name": f"one of {', '.join(ACTIONS)}",
@@ -112,6 +124,16 @@ def parse_request(data: bytes) -> Request:
     if data.count(b":") > REQUIRED_KEYS:
         _check_keys(data)
     return _request(asked)
+
+
+def wants_receipt(data: bytes) -> bool:
+    """Tell whether a request asks for its receipt: `"receipt": true` in its context. Raises Malformed."""
+    if b'"receipt"' not in data:
+        return False
+    try:
+        return _receipt_decoder.decode(data).context.receipt
+    except msgspec.ValidationError as error:
+        raise _malformed(str(error)) from None
 
 
 def _request(asked: _Evaluation) -> Request:

@@ -43,7 +43,7 @@ class Acting:
 
     def __init__(self, service: ServiceOf, token_hash: TokenHash) -> None:
         self.owner = service.owner
-        self._service = service
+        self.service = service
         self._token_hash = token_hash
 
     def __call__(self, verb: Verb[Any]) -> Awaitable[Any]:
@@ -52,12 +52,12 @@ class Acting:
         def command(tx: Transaction) -> Any:
             return verb(tx, authenticate(tx.connection, self._token_hash, now=tx.now))
 
-        return self._service.sequencer.run(command)
+        return self.service.sequencer.run(command)
 
     def reading(self, read: Callable[[Any, Caller], T]) -> T:
         """Authenticate and read, on a connection of its own."""
-        with self._service.engine.connect() as connection:
-            now = format_time(self._service.clock())
+        with self.service.engine.connect() as connection:
+            now = format_time(self.service.clock())
             return read(connection, authenticate(connection, self._token_hash, now=now))
 
 

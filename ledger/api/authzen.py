@@ -10,19 +10,22 @@ A deny is 200 with `"decision": false`. The answer leaves only after its entry i
 so it is a plain ASGI application: it parses with a typed decoder and does nothing else that the decision does not need.
 """
 
+import asyncio
+
 import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from ledger.access.explain import explain
-from ledger.access.request import MAX_REQUEST_BYTES, parse_request
+from ledger.access.request import MAX_REQUEST_BYTES, parse_request, wants_receipt
 from ledger.api.acting import NO_TOKEN, NO_TOKEN_HELP
 from ledger.api.problems import problem, problem_of
 from ledger.api.strict import check_announced, check_json
 from ledger.bootstrap import Service
-from ledger.errors import TooLarge, Unauthenticated
+from ledger.errors import OblikError, TooLarge, Unauthenticated
 from ledger.services.caller import hash_token
 from ledger.services.decisions import Answer, Question
+from ledger.services.receipts import receipt
 
 PATH = "/access/v1/evaluation"
 BEARER = "bearer "
@@ -45,6 +48,8 @@ class Context(Struct, frozen=True, omit_defaults=True):
     obligations: object
     grant: str | None = None
     errors: tuple[str, ...] = ()
+    receipt: str | None = None
+    """A proof file (C2SP tlog-proof), where the request asked for one."""
 
 
 class Evaluation(Struct, frozen=True):
@@ -59,6 +64,7 @@ class DecisionPoint:
 
     def __init__(self, service: Service) -> None:
         self._sequencer = service.sequencer
+        self._publisher, self._engine = service.publisher, service.engine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one evaluation request; errors are problem documents, as everywhere."""
@@ -83,9 +89,22 @@ class DecisionPoint:
     async def _decide(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         token_hash = _token_hash(headers.get(b"authorization", b"").decode("latin-1"))
         check_json(headers.get(b"content-type", b"").decode("latin-1"))
-        asked = parse_request(await _read_body(headers, receive))
+        body = await _read_body(headers, receive)
+        asked, with_receipt = parse_request(body), wants_receipt(body)
         seq, draft = await self._sequencer.ask(Question(token_hash, asked))
-        return render(seq, draft.answer)
+        return render(seq, draft.answer, await self._receipt(seq) if with_receipt else None)
+
+    async def _receipt(self, seq: int) -> str | None:
+        """Give the receipt; none where nothing can be signed now: the decision stands, and can be proved later."""
+        try:
+            published = await self._publisher.fresh_soon()
+        except OblikError:
+            return None
+        return (await asyncio.to_thread(self._prove, seq, published.note)).decode()
+
+    def _prove(self, seq: int, note: bytes) -> bytes:
+        with self._engine.connect() as connection:
+            return receipt(connection, seq, note)
 
 
 async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -107,7 +126,7 @@ def _token_hash(authorization: str) -> str:
     return hash_token(authorization[len(BEARER) :].strip())
 
 
-def render(seq: int, answer: Answer) -> bytes:
+def render(seq: int, answer: Answer, receipt: str | None = None) -> bytes:
     """Give the answer as JSON."""
     decision, resource = answer.decision, answer.facts.resource
     explanation = explain(decision, answer.policy)
@@ -121,5 +140,6 @@ def render(seq: int, answer: Answer) -> bytes:
         obligations=explanation.obligations,
         grant=decision.grant,
         errors=decision.errors,
+        receipt=receipt,
     )
     return _encode(Evaluation(decision.allowed, context))

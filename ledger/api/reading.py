@@ -11,12 +11,13 @@ from pydantic import BaseModel, Field
 from ledger.api.acting import Act, ServiceOf
 from ledger.api.management import PROBLEMS
 from ledger.api.strict import StrictRoute
-from ledger.services import reading
+from ledger.services import reading, receipts
 
 router = APIRouter(prefix="/ledger/v1", route_class=StrictRoute, responses=PROBLEMS, tags=["ledger"])
 
 Index = Annotated[int, Path(ge=0, lt=2**53)]
 Size = Annotated[int | None, Query(ge=1, lt=2**53, description="size of the tree; the present one by default")]
+PUBLISHED_WITHIN_SECONDS = 30
 NDJSON = "application/x-ndjson"
 
 ENTRY_EXAMPLE = {
@@ -36,9 +37,21 @@ ledger.mod.example/oblik
 
 \N{EM DASH} ledger.mod.example/oblik HG+aC…
 """
+RECEIPT_EXAMPLE = """\
+c2sp.org/tlog-proof@v1
+extra eyJhYm91dCI6e319
+index 3
+bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0=
+
+ledger.mod.example/oblik
+8
+47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
+
+\N{EM DASH} ledger.mod.example/oblik HG+aC…
+"""
 
 
-def _told(media_type: str, example: object, description: str) -> dict[int | str, dict[str, Any]]:
+def told(media_type: str, example: object, description: str) -> dict[int | str, dict[str, Any]]:
     """Describe an answer that is bytes as stored, which FastAPI cannot tell from a type."""
     return {200: {"content": {media_type: {"example": example}}, "description": description}}
 
@@ -66,19 +79,18 @@ class Consistency(BaseModel):
 @router.get(
     "/checkpoint",
     response_class=PlainTextResponse,
-    responses=_told("text/plain", CHECKPOINT_EXAMPLE, "a signed note, by both keys of the log"),
+    responses=told("text/plain", CHECKPOINT_EXAMPLE, "a signed note, by both keys of the log"),
 )
 def checkpoint(service: ServiceOf) -> PlainTextResponse:
-    """Give the signed checkpoint (C2SP tlog-checkpoint) over the committed head."""
-    with service.engine.connect() as connection:
-        note = reading.signed_checkpoint(connection, origin=service.origin, signers=service.signers)
+    """Give a checkpoint (C2SP tlog-checkpoint) over all that is committed now, signed by the log."""
+    note = service.publisher.fresh().result(PUBLISHED_WITHIN_SECONDS).note
     return PlainTextResponse(note, headers={"Cache-Control": "no-cache"})
 
 
 @router.get(
     "/entries",
     response_class=Response,
-    responses=_told(NDJSON, json.dumps(ENTRY_EXAMPLE) + "\n", "entries, one a line, as stored"),
+    responses=told(NDJSON, json.dumps(ENTRY_EXAMPLE) + "\n", "entries, one a line, as stored"),
 )
 def entries(
     act: Act,
@@ -93,13 +105,28 @@ def entries(
 @router.get(
     "/entries/{seq}",
     response_class=Response,
-    responses=_told("application/json", ENTRY_EXAMPLE, "the bytes of the entry, as stored"),
+    responses=told("application/json", ENTRY_EXAMPLE, "the bytes of the entry, as stored"),
 )
 def entry(act: Act, seq: Index) -> Response:
     """Give the bytes of one entry as stored (scope `read`)."""
     found = act.reading(lambda connection, by: reading.one_entry(connection, by, seq=seq))
     headers = {"X-Leaf-Hash": found.leaf.hex()}
     return Response(found.data, headers=headers, media_type="application/json")
+
+
+@router.get(
+    "/entries/{seq}/receipt",
+    response_class=PlainTextResponse,
+    responses=told("text/plain", RECEIPT_EXAMPLE, "a proof file, with the entry inside"),
+)
+def receipt(act: Act, seq: Index) -> PlainTextResponse:
+    """Give the receipt of an entry (C2SP tlog-proof): for readers, and for the organisation whose decision it is."""
+    note = act.reading(lambda connection, by: receipts.note_over(connection, by, seq=seq))
+    if note is None:
+        note = act.service.publisher.fresh().result(PUBLISHED_WITHIN_SECONDS).note
+    found = act.reading(lambda connection, _by: receipts.receipt(connection, seq, note))
+    headers = {"Content-Disposition": f'attachment; filename="{seq}.tlog-proof"'}
+    return PlainTextResponse(found, headers=headers)
 
 
 @router.get("/proofs/inclusion")

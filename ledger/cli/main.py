@@ -20,11 +20,15 @@ from ledger.governance.forms import check_identifier
 from ledger.keys import create_keys, load_keys
 from ledger.log.note import check_name, format_vkey
 from ledger.services import verifying
+from ledger.services.publishing import publish
 from ledger.services.setup import check_keys, open_ledger, read_opening, refuse_second
+from ledger.services.tiles import export_tiles
 from ledger.settings import Settings, settings_from
+from ledger.storage.anchor import Anchor
 from ledger.storage.engine import open_engine
 from ledger.storage.rebuild import rebuild as rebuild_projections
 from ledger.storage.schema import check_schema, upgrade_schema
+from ledger.storage.tiles import open_tiles
 
 OK, NOT_VERIFIED, MISUSE = 0, 1, 2
 
@@ -208,11 +212,15 @@ def rebuild(
 
 @app.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    file: Annotated[Path | None, typer.Argument(help="File to write; it must not exist.")] = None,
+    tiles: Annotated[
+        str | None, typer.Option(help="Write tiles instead: a folder or `s3://bucket/prefix`; only what is new.")
+    ] = None,
+    hashes_only: Annotated[bool, typer.Option("--hashes-only", help="With --tiles: no entries, only hashes.")] = False,
     data: Data = None,
     database_url: Url = None,
 ) -> None:
-    """Write the whole ledger, with a signed checkpoint, to a file that verifies offline."""
+    """Write the whole ledger, with a signed checkpoint, to a file that verifies offline; or as tiles."""
     settings = _settings(data, database_url)
     engine = open_existing(settings.database_url)
     check_schema(engine)
@@ -220,8 +228,15 @@ def export(
         opening = read_opening(connection)
     signers = load_keys(settings.keys, origin=opening.origin)
     check_keys(opening, [format_vkey(signer) for signer in signers])
+    signed = publish(engine, origin=opening.origin, signers=signers, anchor=Anchor(settings.anchor), show=False)
+    if tiles is not None:
+        count = export_tiles(engine, open_tiles(tiles), note=signed.note, entries=not hashes_only)
+        print(f"exported {count:,} new entries to {tiles}")
+        return
+    if file is None:
+        raise Misconfigured("nothing says where to", help="name a file, or a folder with --tiles")
     try:
-        with _new_file(file) as target, verifying.export(engine, signers=signers) as lines:
+        with _new_file(file) as target, verifying.export(engine, note=signed.note) as lines:
             target.writelines(lines)
     except FileExistsError as error:
         there = error.filename2 or error.filename

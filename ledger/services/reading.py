@@ -6,8 +6,6 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from ledger.errors import Malformed, NotFound
-from ledger.log.checkpoint import Checkpoint, sign_checkpoint
-from ledger.log.note import Signer
 from ledger.log.proof import prove_consistency, prove_inclusion, root_at
 from ledger.services.caller import Caller, require_scope
 from ledger.storage.reading import Head, StoredEntry, read_entries, read_entry, read_head, tree_reader
@@ -34,12 +32,6 @@ class ConsistencyProof(Struct, frozen=True, kw_only=True):
     old_root: bytes
     new_root: bytes
     hashes: Sequence[bytes]
-
-
-def signed_checkpoint(connection: sa.Connection, *, origin: str, signers: Sequence[Signer]) -> bytes:
-    """Sign the committed head. It is consistent with every earlier one, because the ledger is."""
-    head = read_head(connection)
-    return sign_checkpoint(Checkpoint(origin=origin, size=head.size, root=head.root), signers)
 
 
 def page_of_entries(connection: sa.Connection, caller: Caller, *, start: int, limit: int) -> list[StoredEntry]:

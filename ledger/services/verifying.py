@@ -9,16 +9,16 @@ from msgspec import Struct
 from ledger.errors import BadEntry
 from ledger.events import CATALOGUE, event_of, replayable
 from ledger.events.registry import LedgerOpened
+from ledger.log.checkpoint import parse_checkpoint
 from ledger.log.entry import Entry
 from ledger.log.export import Header, format_export
-from ledger.log.note import Signer
+from ledger.log.note import parse_note
 from ledger.log.verify import Replica
-from ledger.services.reading import signed_checkpoint
 from ledger.services.replay import Replay, Replayed
 from ledger.services.setup import read_opening
 from ledger.services.sources import Attachment, End, Source
 from ledger.storage.engine import snapshot
-from ledger.storage.reading import count_attachments, read_attachments, read_entries, read_head
+from ledger.storage.reading import count_attachments, read_attachments, read_entries
 from ledger.storage.tail import NO_ENTRY
 
 Progress = Callable[[int], None]
@@ -95,19 +95,13 @@ def replay(source: Callable[[], Source], *, progress: Progress | None = None) ->
 
 
 @contextmanager
-def export(engine: sa.Engine, *, signers: Sequence[Signer]) -> Iterator[Iterator[bytes]]:
-    """Give the lines of an export of the committed ledger, all read from one snapshot."""
+def export(engine: sa.Engine, *, note: bytes) -> Iterator[Iterator[bytes]]:
+    """Give the lines of an export of the ledger as far as a signed checkpoint covers it, all from one snapshot."""
+    size = parse_checkpoint(parse_note(note)[0]).size
     with snapshot(engine) as connection:
-        opening, head = read_opening(connection), read_head(connection)
+        opening = read_opening(connection)
         header = Header(
-            attachments=count_attachments(connection),
-            entries=head.size,
-            origin=opening.origin,
-            vkeys=opening.vkeys,
+            attachments=count_attachments(connection), entries=size, origin=opening.origin, vkeys=opening.vkeys
         )
-        yield format_export(
-            header,
-            (stored.data for stored in read_entries(connection, 0, head.size)),
-            read_attachments(connection),
-            signed_checkpoint(connection, origin=opening.origin, signers=signers),
-        )
+        entries = (stored.data for stored in read_entries(connection, 0, size))
+        yield format_export(header, entries, read_attachments(connection), note)

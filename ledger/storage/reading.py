@@ -1,6 +1,7 @@
 """Reading the ledger: its head, its entries, its attachments, and the tree's hashes for proofs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -76,10 +77,12 @@ def read_subtrees(connection: sa.Connection) -> list[tuple[int, int, bytes]]:
     return [(level, index, hash_) for level, index, hash_ in connection.execute(query)]
 
 
-def read_attachments(connection: sa.Connection) -> Iterator[tuple[str, str, bytes]]:
-    """Read every attachment as (sha256, media type, bytes), in order of its digest."""
+def read_attachments(connection: sa.Connection, *, without: Collection[str] = ()) -> Iterator[tuple[str, str, bytes]]:
+    """Read every attachment as (sha256, media type, bytes), in order of its digest, but for those named."""
     names = connection.execute(sa.select(ATTACHMENT.c.sha256).order_by(ATTACHMENT.c.sha256)).scalars().all()
     for name in names:
+        if name in without:
+            continue
         row = connection.execute(ATTACHMENT.select().where(ATTACHMENT.c.sha256 == name)).one()
         yield row.sha256, row.media_type, _bytes(row.data)
 
@@ -94,16 +97,17 @@ def count_attachments(connection: sa.Connection) -> int:
     return connection.execute(sa.select(sa.func.count()).select_from(ATTACHMENT)).scalar_one()
 
 
+def tile_rows(connection: sa.Connection, level: int, start: int, stop: int) -> Sequence[bytes]:
+    """Read hashes [start, stop) of a tile level: leaves from entries, the rest from the rows kept above them."""
+    if level == 0:
+        query = sa.select(ENTRY.c.leaf).where(ENTRY.c.seq >= start, ENTRY.c.seq < stop).order_by(ENTRY.c.seq)
+    else:
+        index = SUBTREE.c.index
+        wanted = sa.and_(SUBTREE.c.level == level, index >= start, index < stop)
+        query = sa.select(SUBTREE.c.hash).where(wanted).order_by(index)
+    return connection.execute(query).scalars().all()
+
+
 def tree_reader(connection: sa.Connection) -> HashReader:
-    """Give a reader of the tree's hashes, for proofs: leaves from entries, the rest from the rows kept above them."""
-
-    def rows(level: int, start: int, stop: int) -> Sequence[bytes]:
-        if level == 0:
-            query = sa.select(ENTRY.c.leaf).where(ENTRY.c.seq >= start, ENTRY.c.seq < stop).order_by(ENTRY.c.seq)
-        else:
-            index = SUBTREE.c.index
-            wanted = sa.and_(SUBTREE.c.level == level, index >= start, index < stop)
-            query = sa.select(SUBTREE.c.hash).where(wanted).order_by(index)
-        return connection.execute(query).scalars().all()
-
-    return hash_reader(rows)
+    """Give a reader of the tree's hashes, for proofs."""
+    return hash_reader(partial(tile_rows, connection))

@@ -1,4 +1,7 @@
-"""Every table. `entry`, `head`, `subtree`, `attachment` and `disclosure` are the ledger; all others are projections.
+"""Every table.
+
+`entry`, `head`, `subtree`, `attachment` and `disclosure` are the ledger; `publication` and `timestamp` are what was
+said of it to outsiders, and by them; all others are projections.
 
 A projection is a fold of the entries: written in the transaction that writes the entry, and rebuilt from entries
 alone by `ledger.storage.rebuild`. Columns that end in `seq` hold ledger indexes. Structured columns hold JSON text,
@@ -75,6 +78,34 @@ class DisclosureRow(SQLModel, table=True):
     commitment: str = Field(sa_column=_text(key=True))
     seq: int = Field(sa_column=_index())
     data: bytes = Field(sa_column=_bytes())
+
+
+class PublicationRow(SQLModel, table=True):
+    """The single row that says what was signed last: each publisher compares it, and swaps in what follows."""
+
+    __tablename__ = "publication"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one_publication"),)
+    id: int = Field(sa_column=sa.Column(sa.Integer(), primary_key=True, autoincrement=False))
+    size: int = Field(sa_column=_index())
+    root: bytes = Field(sa_column=_bytes())
+    note: bytes = Field(sa_column=_bytes())
+    """The checkpoint, as the log signed it."""
+    public_size: int = Field(sa_column=_index())
+    """Size of the checkpoint that everybody is shown; 0 for none."""
+    public: bytes = Field(sa_column=_bytes())
+    """That checkpoint, with the cosignatures that it has; empty for none."""
+
+
+class TimestampRow(SQLModel, table=True):
+    """A time-stamp (RFC 3161) by an authority over the checkpoint of a size."""
+
+    __tablename__ = "timestamp"
+    size: int = Field(sa_column=_index(key=True))
+    authority: str = Field(sa_column=_text(key=True))
+    """URL that it was asked of."""
+    note: bytes = Field(sa_column=_bytes())
+    """The checkpoint, as the log signed it."""
+    token: bytes = Field(sa_column=_bytes())
 
 
 # Projections ----------------------------------------------------------------------------------------------------------
@@ -300,6 +331,9 @@ class PromotionRow(SQLModel, table=True):
 
 LEDGER = (EntryRow, HeadRow, SubtreeRow, AttachmentRow, DisclosureRow)
 """What cannot be derived from anything else."""
+
+PUBLISHED = (PublicationRow, TimestampRow)
+"""What was said of it to outsiders, and by them: later than its entries, by a thread of its own."""
 
 PROJECTIONS = (
     StreamRow,

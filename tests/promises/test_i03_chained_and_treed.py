@@ -26,7 +26,7 @@ from ledger.log.entry import parse_entry
 from ledger.log.note import format_vkey, open_note
 from ledger.log.proof import check_consistency, check_inclusion
 from ledger.log.verify import Replica
-from ledger.services.reading import consistency_proof, inclusion_proof, signed_checkpoint
+from ledger.services.reading import consistency_proof, inclusion_proof
 from ledger.services.sources import DatabaseSource, ExportSource
 from ledger.services.verifying import export, verify
 from ledger.storage.tables import EntryRow, HeadRow, SubtreeRow, table
@@ -259,9 +259,7 @@ def test_a_history_rewritten_whole_is_found_by_a_kept_checkpoint(asked: World):
 
 def signed(world: World) -> Checkpoint:
     """Give the checkpoint over the committed head, opened with the keys that the first entry names."""
-    with world.service.engine.connect() as connection:
-        note = signed_checkpoint(connection, origin=world.service.origin, signers=world.service.signers)
-    return open_checkpoint(note, verifiers(world), origin=world.service.origin)
+    return open_checkpoint(world.checkpoint(), verifiers(world), origin=world.service.origin)
 
 
 def verifiers(world: World) -> list:
@@ -274,7 +272,7 @@ def verifiers(world: World) -> list:
 @pytest.fixture
 def file(asked: World) -> list[bytes]:
     """Give the lines of an export."""
-    with export(asked.service.engine, signers=asked.service.signers) as lines:
+    with export(asked.service.engine, note=asked.checkpoint()) as lines:
         return list(lines)
 
 
@@ -506,8 +504,7 @@ def test_a_changed_hash_of_the_tree_is_found(many: World, change: str):
 
 def test_the_checkpoint_is_signed_by_both_keys(asked: World):
     """The checkpoint opens with the Ed25519 key alone and with the ML-DSA-44 key alone, and commits to the head."""
-    with asked.service.engine.connect() as connection:
-        note = signed_checkpoint(connection, origin=asked.service.origin, signers=asked.service.signers)
+    note = asked.checkpoint()
     leaves = [leaf_hash(entry) for entry in stored(asked.service.engine)]
     keys = verifiers(asked)
     assert [format_vkey(signer) for signer in asked.service.signers] == json.loads(stored(asked.service.engine)[0])[

@@ -237,7 +237,7 @@ def test_replaying_everything_that_can_happen_derives_every_decision_again(lived
 
 def test_an_export_verifies_and_replays_like_the_database(lived: World):
     """A file, from either engine, is the same ledger: same root, same decisions, nothing found, signed besides."""
-    with export(lived.service.engine, signers=lived.service.signers) as lines:
+    with export(lived.service.engine, note=lived.checkpoint()) as lines:
         file = list(lines)
     from_file, replayed_from_file = replayed_file(file)
     from_database = verified(lived.service.engine)

@@ -117,6 +117,10 @@ class World:
         """Ask for a decision. Returns (index, draft)."""
         return self.service.sequencer.ask_from_thread(question(token, **changes)).result(30)
 
+    def checkpoint(self) -> bytes:
+        """Give the checkpoint over all that is committed, as the log signs it."""
+        return self.service.publisher.fresh().result(30).note
+
     def revoke(self, grant: str = "grant-1") -> int:
         return self.append(revocation(grant))
 

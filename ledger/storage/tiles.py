@@ -1,0 +1,140 @@
+"""Where tiles are kept as files: a folder, or a bucket of an S3-compatible store. Any static server can serve either.
+
+The promises of a `TileStore`: `write` is durable and whole when it returns; `swap` is atomic, whoever else swaps.
+"""
+
+import fcntl
+from pathlib import Path
+from typing import Any, Protocol
+
+from ledger.errors import Misconfigured, Unavailable
+from ledger.storage.anchor import write_durably
+
+CACHED_FOR_EVER = "public, max-age=31536000, immutable"
+CACHED_FOR_SECONDS = "public, max-age=1"
+
+
+class TileStore(Protocol):
+    """Files by path. Everything but what is swapped is written once and never changes."""
+
+    @property
+    def name(self) -> str:
+        """What an operator knows it by."""
+        ...
+
+    def read(self, path: str) -> bytes | None:
+        """Give a file; None where there is none. Raises Unavailable."""
+        ...
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file that is not going to change. Raises Unavailable."""
+        ...
+
+    def swap(self, path: str, old: bytes | None, new: bytes) -> bool:
+        """Put `new` where `old` is (None: where nothing is). False where something else is. Raises Unavailable."""
+        ...
+
+
+class FolderTiles:
+    """Files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Misconfigured(f"the folder of tiles `{folder}` cannot be made: {error.strerror}") from None
+
+    @property
+    def name(self) -> str:
+        """The folder's path."""
+        return str(self._folder)
+
+    def read(self, path: str) -> bytes | None:
+        """Give a file; None where there is none. Raises Unavailable."""
+        try:
+            return (self._folder / path).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unavailable(f"`{self._folder / path}` cannot be read: {error.strerror}") from error
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file, and its folders. Raises Unavailable."""
+        target = self._folder / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(target, data)
+        except OSError as error:
+            raise Unavailable(f"`{target}` cannot be written: {error.strerror}") from error
+
+    def swap(self, path: str, old: bytes | None, new: bytes) -> bool:
+        """Compare and replace under a lock, between processes of one machine. Raises Unavailable."""
+        try:
+            with (self._folder / ".lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if self.read(path) != old:
+                    return False
+                self.write(path, new)
+                return True
+        except OSError as error:
+            raise Unavailable(f"`{self._folder}` cannot be written: {error.strerror}") from error
+
+
+class ObjectTiles:
+    """Objects below a prefix of a bucket; the store compares entity tags, so that a swap is atomic between machines."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        try:
+            from obstore.store import from_url  # noqa: PLC0415 - an extra: most installations do without it
+        except ImportError:
+            raise Misconfigured("tiles in an object store need `obstore`", help="pip install 'oblik[s3]'") from None
+        self.name = url
+        try:
+            self._store: Any = from_url(url, **options)
+        except Exception as error:  # noqa: BLE001 - each store has its own
+            raise Misconfigured(f"the object store `{url}` cannot be used: {error}") from None
+
+    def read(self, path: str) -> bytes | None:
+        """Give an object; None where there is none. Raises Unavailable."""
+        found = self._get(path)
+        return None if found is None else found[0]
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write an object. Raises Unavailable."""
+        self._put(path, data, CACHED_FOR_EVER, "overwrite")
+
+    def swap(self, path: str, old: bytes | None, new: bytes) -> bool:
+        """Replace the object that was compared, by its entity tag. Raises Unavailable."""
+        found = self._get(path)
+        if (None if found is None else found[0]) != old:
+            return False
+        mode = "create" if found is None else {"e_tag": found[1]}
+        return self._put(path, new, CACHED_FOR_SECONDS, mode)
+
+    def _get(self, path: str) -> tuple[bytes, str] | None:
+        try:
+            result = self._store.get(path)
+            return bytes(result.bytes()), result.meta["e_tag"]
+        except FileNotFoundError:  # obstore's NotFoundError is one
+            return None
+        except Exception as error:
+            raise Unavailable(f"`{path}` cannot be read from {self.name}: {error}") from error
+
+    def _put(self, path: str, data: bytes, cached: str, mode: Any) -> bool:
+        from obstore.exceptions import AlreadyExistsError, PreconditionError  # noqa: PLC0415 - likewise
+
+        kind = "text/plain; charset=utf-8" if path == "checkpoint" else "application/octet-stream"
+        attributes = {"Cache-Control": cached, "Content-Type": kind}
+        try:
+            self._store.put(path, data, mode=mode, attributes=attributes)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        except Exception as error:
+            raise Unavailable(f"`{path}` cannot be written to {self.name}: {error}") from error
+        return True
+
+
+def open_tiles(place: str) -> TileStore:
+    """Open a folder, or an object store by its URL (`s3://bucket/prefix`). Raises Misconfigured."""
+    return ObjectTiles(place) if "://" in place else FolderTiles(Path(place))
