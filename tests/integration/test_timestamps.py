@@ -199,7 +199,7 @@ def test_an_answer_over_another_text_is_refused(tsa, monkeypatch) -> None:
         (b"", {}, BadTimestamp, "does not read"),
         (b"junk", {}, BadTimestamp, "does not read"),
         (b"junk", {"kind": "text/html"}, BadTimestamp, "type"),
-        (bytes(MAX_TIMESTAMP_BYTES * 20), {}, BadTimestamp, "limit"),
+        (bytes(MAX_TIMESTAMP_BYTES * 20), {}, BadTimestamp, "answer is over the limit"),
         (b"", {"status": 500}, Unavailable, "status 500"),
         (b"", {"status": 302}, Unavailable, "status 302"),
     ],

@@ -10,7 +10,7 @@ from ledger.errors import BadCheckpoint, BadNote, Malformed, TooLarge
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.log.codec import format_base64
 from ledger.log.cosignature import Ed25519CosignatureSigner, MLDSA44Signer, cosigned_at
-from ledger.log.note import Ed25519Signer, format_vkey, sign_note
+from ledger.log.note import Ed25519Signer, format_vkey, key_id, sign_note
 from ledger.log.trust_policy import MAX_OF_EACH, MAX_POLICY_BYTES, Policy, parse_policy
 
 ORIGIN = "example.org/log"
@@ -36,7 +36,7 @@ TEXT = f"""# a comment, and an empty line
 log {KEYS[0]} https://example.org/
 \tlog  {KEYS[1]}\t
 witness poland {KEYS[2]}
-witness poland-pq {KEYS[5]} https://w1.example/
+witness\tpoland-pq \t {KEYS[5]} https://w1.example/
 witness estonia {KEYS[3]}
 witness japan {KEYS[4]}
 group PL any poland poland-pq
@@ -249,6 +249,20 @@ def test_one_ed25519_key_in_two_roles_is_refused() -> None:
     same = Ed25519CosignatureSigner("w9.example", ed25519(1), lambda: TIME)
     with pytest.raises(Malformed, match="line 13: the key stands on an earlier line"):
         policy(TEXT + f"witness nine {format_vkey(same)}\n".encode())
+
+
+def test_two_keys_of_one_name_and_id_are_refused() -> None:
+    """An id has 32 bits: among some hundred thousand keys two have the same, and no line of a note would say which."""
+    seen: dict[int, bytes] = {}
+    for public in (number.to_bytes(32) for number in range(2**20)):
+        number = key_id("w", 0x04, public)
+        if number in seen:
+            break
+        seen[number] = public
+    first, second = (f"w+{number:08x}+{format_base64(bytes([0x04]) + key)}" for key in (seen[number], public))
+    text = f"witness one {first}\nwitness two {second}\nquorum none\n"
+    with pytest.raises(Malformed, match="line 2: another key of the same name has the same id"):
+        policy(text.encode())
 
 
 @pytest.mark.parametrize("kind", ["log", "witness", "group"])
