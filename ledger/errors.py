@@ -8,6 +8,7 @@
     │   ├── Forbidden            a known caller may not do this
     │   ├── NotFound             the thing named does not exist, or is not the caller's to see
     │   └── Conflict             the thing's present state does not permit this
+    │       └── NotLastCosigned  a witness cosigned another size last, which it names
     ├── Unverified               bytes from outside do not prove what they claim
     │   ├── BadEntry             a ledger entry is not canonical, or breaks the chain; names its index
     │   ├── BadProof             a Merkle proof does not lead to the root
@@ -16,6 +17,7 @@
     │   ├── BadTimestamp         a time-stamp is malformed, of something else, or by nobody who is trusted
     │   └── BadManifest          a signed manifest is malformed, or does not match its files
     ├── Unavailable              the ledger cannot be written or read now: nothing was allowed, try again
+    │   └── NoAnswer             another server was not reached in time, or gave an answer that is none
     └── Misconfigured            the operator's doing: a missing, older or newer database, a wrong key
 
 An exception takes the offending value and writes its own message: lower case, input in backticks. `help` says what to
@@ -86,6 +88,14 @@ class Conflict(Rejected):
     """The thing's present state does not permit this."""
 
 
+class NotLastCosigned(Conflict):
+    """A witness cosigned another size last: `size`, 0 where it has cosigned nothing of the log."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the last size cosigned is {show(size)}", help="prove consistency from there")
+        self.size = size
+
+
 class Unverified(OblikError):  # noqa: N818
     """Bytes from outside do not prove what they claim."""
 
@@ -120,6 +130,10 @@ class BadManifest(Unverified):
 
 class Unavailable(OblikError):  # noqa: N818
     """The ledger cannot be written or read now: nothing was allowed, try again."""
+
+
+class NoAnswer(Unavailable):
+    """Another server was not reached in time, or gave an answer that is none."""
 
 
 class Misconfigured(OblikError):  # noqa: N818

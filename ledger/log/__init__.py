@@ -16,6 +16,7 @@ alone. It never reads a clock, a file, a socket or a database; whoever calls bri
     proof_file    C2SP tlog-proof: an inclusion proof and its checkpoint, in one file
     receipt       a proof file that carries its entry
     timestamp     RFC 3161 time-stamps over a checkpoint's text
+    witnessing    C2SP tlog-witness: asking for a cosignature, and the rule by which a witness answers
     sealed        salted commitments to sensitive fields, RFC 9901 disclosures
     verify        the chain rule over a stream of entries
     export        a whole ledger as one file of lines, for whoever verifies it

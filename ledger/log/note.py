@@ -213,6 +213,13 @@ def add_signatures(note: bytes, lines: bytes) -> bytes:
     return b"".join([text, b"\n", *(_format_signature(*key, signature) for key, signature in merged.items())])
 
 
+def select_signatures(note: bytes, verifiers: Sequence[Verifier]) -> bytes:
+    """Give the signature lines of the known keys alone, each key once. Raises BadNote as `open_note` does."""
+    signed_by = set(open_note(note, verifiers).signed_by)
+    kept = {(name, number): signature for name, number, signature in parse_note(note)[1] if (name, number) in signed_by}
+    return b"".join(_format_signature(*key, signature) for key, signature in kept.items())
+
+
 def _by_identity(verifiers: Sequence[Verifier]) -> dict[tuple[str, int], Verifier]:
     known = {(verifier.name, verifier.key_id): verifier for verifier in verifiers}
     if len(known) != len(verifiers):  # ids have 32 bits: which of two keys was meant could not be told

@@ -15,6 +15,7 @@ from ledger.log.note import (
     format_vkey,
     key_id,
     open_note,
+    select_signatures,
     sign_note,
 )
 
@@ -245,3 +246,14 @@ def test_a_note_takes_no_more_signatures_than_it_may_have() -> None:
     note = sign_note(TEXT, [make_signer(f"k{i}.example") for i in range(MAX_SIGNATURES)])
     with pytest.raises(BadNote, match="101 signatures"):
         add_signatures(note, LINE)
+
+
+def test_signatures_of_known_keys_are_selected() -> None:
+    """Lines by others are left out, a key stands once, and a known key's bad signature rejects the note."""
+    first, second = make_signer(seed=1), make_signer("witness.example", seed=2)
+    note, alone = sign_note(TEXT, [first, second, first]), sign_note(TEXT, [first])[len(TEXT) + 1 :]
+    assert alone == select_signatures(note, [verifier_of(first)])
+    with pytest.raises(BadNote, match="no known key"):
+        select_signatures(note, [verifier_of(make_signer(seed=3))])
+    with pytest.raises(BadNote, match="does not verify"):
+        select_signatures(b"x" + note, [verifier_of(first)])
