@@ -1,12 +1,16 @@
-"""The whole application: the API and the pages over one service. `uvicorn --factory ledger.asgi:create_app`."""
+"""The whole application: the API and the pages over one service. `uvicorn --factory ledger.asgi:create_app`.
+
+A witness is an application of its own: `ledger.asgi:create_witness`.
+"""
 
 import os
 
 from fastapi import FastAPI
 
 from ledger.api.app import create_app as create_api
-from ledger.bootstrap import open_service
-from ledger.settings import settings_from
+from ledger.api.witness import create_app as create_witness_api
+from ledger.bootstrap import open_service, open_witness
+from ledger.settings import settings_from, witness_settings_from
 from ledger.web import pages
 
 
@@ -16,3 +20,8 @@ def create_app() -> FastAPI:
     app = create_api(service)
     pages.install(app, service)
     return app
+
+
+def create_witness() -> FastAPI:
+    """Make the application over the witness that the environment's settings describe."""
+    return create_witness_api(open_witness(witness_settings_from(os.environ)))

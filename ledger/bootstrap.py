@@ -7,22 +7,27 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from ledger.errors import Malformed, Misconfigured
 from ledger.events.registry import LedgerOpened
 from ledger.keys import load_keys
+from ledger.keys.witness import load_witness_keys
 from ledger.log.cosignature import parse_vkey
 from ledger.log.note import Signer, format_vkey
+from ledger.log.witnessing import parse_logs
 from ledger.services.decisions import Evaluator
 from ledger.services.distributing import Distribution
 from ledger.services.publishing import Publisher, check_published, publish
 from ledger.services.setup import check_keys, read_opening
 from ledger.services.tiles import CHECKPOINT
-from ledger.settings import Settings
+from ledger.services.witness import Witness
+from ledger.settings import Settings, WitnessSettings
 from ledger.storage.anchor import Anchor
 from ledger.storage.engine import open_engine
 from ledger.storage.leader import Leadership, leadership
 from ledger.storage.schema import check_schema
 from ledger.storage.sequencer import Sequencer
 from ledger.storage.tiles import TileStore, open_tiles
+from ledger.storage.witnessed import open_witnessed
 
 Clock = Callable[[], datetime]
 
@@ -95,3 +100,14 @@ def _check_what_was_published(
         remembered.append((tiles.read(CHECKPOINT), tiles.name))
     for note, where in remembered:
         check_published(engine, note, verifiers=verifiers, origin=opening.origin, where=where)
+
+
+def open_witness(settings: WitnessSettings) -> Witness:
+    """Open a witness for service. Raises Misconfigured where keys, memory or the file of logs are not right."""
+    try:
+        logs = parse_logs(settings.logs.read_bytes())
+    except OSError as error:
+        raise Misconfigured(f"the file of logs `{settings.logs}` cannot be read: {error.strerror}") from None
+    except Malformed as error:
+        raise Misconfigured(f"`{settings.logs}`: {error.problem}", help=error.help) from None
+    return Witness(engine=open_witnessed(settings.database), keys=load_witness_keys(settings.data), logs=logs)

@@ -1,4 +1,4 @@
-"""Settings: one frozen class, made from the environment, read by `ledger.bootstrap` alone."""
+"""Settings: one frozen class for the ledger, one for a witness, from the environment; `ledger.bootstrap` reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from ledger.errors import Misconfigured, show
 DEFAULT_DATA = Path("oblik-data")
 DEFAULT_PUBLISH_SECONDS = 1.0
 MAX_PUBLISH_SECONDS = 3600.0
+WITNESS_DATABASE = "witness.db"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +58,28 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
     if not 0 < seconds <= MAX_PUBLISH_SECONDS:  # not a number is not in there either
         raise Misconfigured(f"{name}={show(text)} is not a number of seconds", help="above 0, at most 3600")
     return seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class WitnessSettings:
+    """Where a witness's keys and memory are, and which logs it trusts."""
+
+    data: Path
+    """OBLIK_WITNESS_DATA: the folder of keys and memory."""
+    logs: Path
+    """OBLIK_WITNESS_LOGS: the file of the logs' verifier keys."""
+
+    @property
+    def database(self) -> Path:
+        """The file of what was cosigned."""
+        return self.data / WITNESS_DATABASE
+
+
+def witness_settings_from(environment: Mapping[str, str]) -> WitnessSettings:
+    """Read a witness's settings, which `oblik witness serve` sets. Raises Misconfigured where one is missing."""
+    try:
+        return WitnessSettings(
+            data=Path(environment["OBLIK_WITNESS_DATA"]), logs=Path(environment["OBLIK_WITNESS_LOGS"])
+        )
+    except KeyError as error:
+        raise Misconfigured(f"{error.args[0]} is not set", help="run `oblik witness serve`") from None

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from ledger.bootstrap import wall_clock
-from ledger.cli import receipt
+from ledger.cli import receipt, witness
 from ledger.cli.offline import open_existing, open_source, progress_bar
 from ledger.errors import BadNote, Malformed, Misconfigured, OblikError, Unverified, show
 from ledger.governance.forms import check_identifier
@@ -39,6 +39,7 @@ Exit codes: 0 done; 1 something does not verify; 2 misuse, or a setup that is no
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(receipt.app, name="receipt")
+app.add_typer(witness.app, name="witness")
 errors = Console(stderr=True, highlight=False)
 
 Data = Annotated[Path | None, typer.Option(help="Folder of keys and database (OBLIK_DATA; default `oblik-data`).")]

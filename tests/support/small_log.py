@@ -15,21 +15,30 @@ from ledger.log.witnessing import format_add_checkpoint
 ORIGIN = "log.example/oblik"
 
 
+History = tuple[tuple[int, str], ...]
+"""From which leaf on they are of which branch."""
+
+
 @cache
-def subtree(fork: str, height: int, index: int) -> bytes:
+def subtree(history: History, height: int, index: int) -> bytes:
     if height == 0:
-        return hash_leaf(f"{fork} {index}".encode())
-    return hash_node(subtree(fork, height - 1, 2 * index), subtree(fork, height - 1, 2 * index + 1))
+        branch = next(name for start, name in reversed(history) if start <= index)
+        return hash_leaf(f"{branch} {index}".encode())
+    return hash_node(subtree(history, height - 1, 2 * index), subtree(history, height - 1, 2 * index + 1))
 
 
 class SmallLog:
-    """The log of this origin; `fork` names one of its histories, which share no leaf."""
+    """One history of the log of this origin."""
 
-    def __init__(self, origin: str = ORIGIN, *, fork: str = "main", seed: int = 1) -> None:
-        self.origin, self.fork = origin, fork
+    def __init__(self, origin: str = ORIGIN, *, history: History = ((0, "main"),), seed: int = 1) -> None:
+        self.origin, self.history, self.seed = origin, history, seed
         ed25519 = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
         ml_dsa = MLDSA44PrivateKey.from_seed_bytes(bytes([seed]) * 32)
         self.signers = (Ed25519Signer(origin, ed25519), MLDSA44Signer(origin, ml_dsa))
+
+    def branch(self, start: int, name: str = "other") -> "SmallLog":
+        """Give the history that is this one up to leaf `start`, and another from there on."""
+        return SmallLog(self.origin, history=(*self.history, (start, name)), seed=self.seed)
 
     @property
     def trusted(self) -> bytes:
@@ -49,4 +58,4 @@ class SmallLog:
         return format_add_checkpoint(old, self.proof(old, new), self.note(new))
 
     def _read(self, nodes) -> list[bytes]:
-        return [subtree(self.fork, *node) for node in nodes]
+        return [subtree(self.history, *node) for node in nodes]

@@ -21,7 +21,7 @@ from ledger.log.witnessing import (
     parse_logs,
 )
 
-LOG, FORK = SmallLog(), SmallLog(fork="other")
+LOG, FORK = SmallLog(), SmallLog().branch(0)
 LOGS = parse_logs(LOG.trusted)
 GOOD = LOG.request(5, 11)
 NOTE = LOG.note(11)

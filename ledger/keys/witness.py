@@ -1,0 +1,104 @@
+"""A witness's keys as files: one Ed25519 and one ML-DSA-44 key, in PKCS#8 PEM, readable by their owner only.
+
+keys/witness-ed25519.pem     cosigns checkpoints as C2SP tlog-cosignature type 0x04
+keys/witness-ml-dsa-44.pem   likewise as type 0x06
+witness.vkeys                both verifier keys, one a line: what the logs and their verifiers are given
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from ledger.errors import BadNote, Misconfigured
+from ledger.log.cosignature import Ed25519CosignatureSigner, MLDSA44Signer
+from ledger.log.note import Signer, format_vkey, split_vkey
+
+ED25519_FILE = "witness-ed25519.pem"
+ML_DSA_FILE = "witness-ml-dsa-44.pem"
+VKEYS_FILE = "witness.vkeys"
+RESTORE = "restore it from your backup"
+
+Key = Ed25519PrivateKey | MLDSA44PrivateKey
+
+
+@dataclass(frozen=True)
+class WitnessKeys:
+    """Both keys of a witness, and its name."""
+
+    name: str
+    ed25519: Ed25519PrivateKey
+    ml_dsa: MLDSA44PrivateKey
+
+    def signers(self, time: int) -> tuple[Signer, ...]:
+        """Give the signers that state `time` (POSIX seconds) in their cosignatures."""
+        return (
+            Ed25519CosignatureSigner(self.name, self.ed25519, lambda: time),
+            MLDSA44Signer(self.name, self.ml_dsa, lambda: time),
+        )
+
+    def vkeys(self) -> list[str]:
+        """Give the verifier keys."""
+        return [format_vkey(signer) for signer in self.signers(0)]
+
+
+def create_witness_keys(data: Path, *, name: str) -> WitnessKeys:
+    """Make both keys and write them. Raises Misconfigured where one is there already: keys are never overwritten."""
+    folder = data / "keys"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = WitnessKeys(name, Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
+    vkeys = "".join(f"{vkey}\n" for vkey in keys.vkeys())  # before anything is written: a bad name raises here
+    _write(folder / ED25519_FILE, _pem(keys.ed25519))
+    _write(folder / ML_DSA_FILE, _pem(keys.ml_dsa))
+    _write(data / VKEYS_FILE, vkeys.encode())
+    return keys
+
+
+def load_witness_keys(data: Path) -> WitnessKeys:
+    """Read both keys. Raises Misconfigured, naming the file, where one is missing, or is not what it was made as."""
+    ed25519, ml_dsa = _key(data / "keys" / ED25519_FILE), _key(data / "keys" / ML_DSA_FILE)
+    vkeys = _read(data / VKEYS_FILE).decode(errors="replace").split()
+    if isinstance(ed25519, Ed25519PrivateKey) and isinstance(ml_dsa, MLDSA44PrivateKey) and vkeys:
+        keys = WitnessKeys(_name(data / VKEYS_FILE, vkeys[0]), ed25519, ml_dsa)
+        if keys.vkeys() == vkeys:
+            return keys
+    raise Misconfigured(f"the keys in `{data / 'keys'}` are not those of `{data / VKEYS_FILE}`", help=RESTORE)
+
+
+def _name(path: Path, vkey: str) -> str:
+    try:
+        return split_vkey(vkey)[0]
+    except BadNote as error:
+        raise Misconfigured(f"`{path}`: {error.problem}", help=RESTORE) from None
+
+
+def _pem(key: Key) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Misconfigured(f"`{path}` is there already", help="keys are never overwritten: move it away") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _key(path: Path) -> object:
+    try:
+        return load_pem_private_key(_read(path), password=None)
+    except (ValueError, TypeError) as error:
+        raise Misconfigured(f"the witness's key `{path}` cannot be read: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Misconfigured(f"`{path}` is missing", help=f"{RESTORE}; `oblik witness init` makes one") from None
+    except OSError as error:
+        raise Misconfigured(f"`{path}` cannot be read: {error.strerror}") from None
