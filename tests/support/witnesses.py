@@ -52,6 +52,7 @@ class WitnessProcess:
         self.data = data
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=self.url, timeout=SECONDS)
         self.start()
 
     @property
@@ -66,7 +67,7 @@ class WitnessProcess:
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                httpx.get(f"{self.url}/healthz").raise_for_status()
+                self.http.get("/healthz").raise_for_status()
             except httpx.TransportError:
                 time.sleep(0.02)
             else:
@@ -83,10 +84,10 @@ class WitnessProcess:
         return (self.data / f"{self.port}.stderr").read_text()
 
     def post(self, body: bytes) -> httpx.Response:
-        return httpx.post(f"{self.url}/add-checkpoint", content=body, timeout=SECONDS)
+        return self.http.post("/add-checkpoint", content=body)
 
     def last(self) -> httpx.Response:
-        return httpx.get(self.url + CHECKPOINT_PATH, timeout=SECONDS)
+        return self.http.get(CHECKPOINT_PATH)
 
 
 def make_witness(data: Path, *, name: str = "w.example/1") -> Path:
@@ -104,5 +105,6 @@ def witness_process(data: Path) -> Iterator[WitnessProcess]:
     try:
         yield started
     finally:
+        started.http.close()
         if started.process.poll() is None:
             started.kill()
