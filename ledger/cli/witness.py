@@ -10,7 +10,7 @@ from ledger.errors import BadNote, Malformed, Misconfigured, show
 from ledger.keys.witness import VKEYS_FILE, create_witness_keys
 from ledger.log.cosignature import check_cosigner
 from ledger.settings import WITNESS_DATABASE
-from ledger.storage.witnessed import create_witnessed
+from ledger.storage.witnessed import check_absent, create_witnessed
 
 MAX_CONNECTIONS = 200
 """Connections at a time; logs are few, and each asks about once a second."""
@@ -27,6 +27,7 @@ def init(
 ) -> None:
     """Make a new witness: its keys and an empty memory, and print its verifier keys."""
     _check_name(name)
+    check_absent(data / WITNESS_DATABASE)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = create_witness_keys(data, name=name)
     create_witnessed(data / WITNESS_DATABASE)

@@ -48,6 +48,9 @@ class WitnessKeys:
 def create_witness_keys(data: Path, *, name: str) -> WitnessKeys:
     """Make both keys and write them. Raises Misconfigured where one is there already: keys are never overwritten."""
     folder = data / "keys"
+    for path in (folder / ED25519_FILE, folder / ML_DSA_FILE, data / VKEYS_FILE):
+        if path.exists():
+            raise _is_there(path)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = WitnessKeys(name, Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
     vkeys = "".join(f"{vkey}\n" for vkey in keys.vkeys())  # before anything is written: a bad name raises here
@@ -83,9 +86,13 @@ def _write(path: Path, data: bytes) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise Misconfigured(f"`{path}` is there already", help="keys are never overwritten: move it away") from None
+        raise _is_there(path) from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
+
+
+def _is_there(path: Path) -> Misconfigured:
+    return Misconfigured(f"`{path}` is there already", help="keys are never overwritten: make a witness elsewhere")
 
 
 def _key(path: Path) -> object:

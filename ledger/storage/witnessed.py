@@ -44,10 +44,15 @@ class Kept(Struct, frozen=True):
     note: bytes
 
 
+def check_absent(path: Path) -> None:
+    """Raise Misconfigured where there is a file: a witness's memory is never overwritten, nor given other keys."""
+    if path.exists():
+        raise Misconfigured(f"`{path}` is there already", help="make a witness elsewhere")
+
+
 def create_witnessed(path: Path) -> None:
     """Make an empty file. Raises Misconfigured where one is there."""
-    if path.exists():
-        raise Misconfigured(f"`{path}` is there already", help="a witness's memory is never overwritten")
+    check_absent(path)
     engine = open_engine(f"sqlite:///{path}")
     with engine.connect() as connection, locked(connection):
         for statement in SCHEMA:

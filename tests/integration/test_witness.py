@@ -110,6 +110,18 @@ def test_init_makes_keys_and_an_empty_memory(tmp_path):
     assert before == {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize(
+    "left", ["witness.db", "witness.vkeys", "keys/witness-ed25519.pem", "keys/witness-ml-dsa-44.pem"]
+)
+def test_init_makes_nothing_beside_what_is_left_of_a_witness(folder, left):
+    """Old keys never get a new memory, which would cosign a fork, nor an old memory new keys; nothing half is left."""
+    for path in [path for path in folder.rglob("*") if path.is_file() and path != folder / left]:
+        path.unlink()
+    done = run("init", "--name", "w.example/1", "--data", folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [path for path in folder.rglob("*") if path.is_file()] == [folder / left]
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a+b", "a" * 256])
 def test_init_refuses_a_name_that_no_key_has(tmp_path, name):
     """Nothing is made."""
