@@ -1,25 +1,30 @@
 """The composition root: the one place where settings, engine, keys, evaluator and sequencer are joined."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import sqlalchemy as sa
 
-from ledger.errors import Malformed, Misconfigured
+from ledger.errors import Malformed, Misconfigured, Rejected
 from ledger.events.registry import LedgerOpened
 from ledger.keys import load_keys
 from ledger.keys.witness import load_witness_keys
 from ledger.log.cosignature import parse_vkey
 from ledger.log.note import Signer, format_vkey
+from ledger.log.trust_policy import Policy, parse_policy
 from ledger.log.witnessing import parse_logs
+from ledger.remote.witness import WitnessClient
 from ledger.services.decisions import Evaluator
 from ledger.services.distributing import Distribution
 from ledger.services.publishing import Publisher, check_published, publish
 from ledger.services.setup import check_keys, read_opening
+from ledger.services.stamping import Stamping
 from ledger.services.tiles import CHECKPOINT
 from ledger.services.witness import Witness
+from ledger.services.witnessed import Witnessed, ask_what_they_remember, witness_clients
 from ledger.settings import Settings, WitnessSettings
 from ledger.storage.anchor import Anchor
 from ledger.storage.engine import open_engine
@@ -69,14 +74,18 @@ def open_service(settings: Settings, *, clock: Clock = wall_clock) -> Service:
     signers = load_keys(settings.keys, origin=opening.origin)
     check_keys(opening, [format_vkey(signer) for signer in signers])
     anchor, tiles = Anchor(settings.anchor), open_tiles(settings.tiles) if settings.tiles else None
-    _check_what_was_published(engine, opening, anchor, tiles)
+    policy = _read_policy(settings.witnesses, opening.origin)
+    clients = witness_clients(policy) if policy is not None else []
+    _check_what_was_published(engine, opening, anchor, tiles, clients)
     leads = leadership(engine, settings.data)
-    distribution = Distribution(engine, tiles)
+    distribution = Distribution(engine, tiles, _stamping(engine, settings, clock))
+    if policy is not None:
+        distribution.witnessed = Witnessed(engine, policy, clients, clock=clock, shown=distribution.shown)
     return Service(
         engine=engine,
         sequencer=Sequencer(engine, evaluate=Evaluator(owner=opening.owner), clock=clock),
         publisher=Publisher(
-            partial(publish, engine, origin=opening.origin, signers=signers, anchor=anchor, show=True),
+            partial(publish, engine, origin=opening.origin, signers=signers, anchor=anchor, show=policy is None),
             interval=settings.publish_seconds,
             leads=leads.held,
             notify=distribution.take,
@@ -90,14 +99,40 @@ def open_service(settings: Settings, *, clock: Clock = wall_clock) -> Service:
     )
 
 
+def _read_policy(path: Path | None, origin: str) -> Policy | None:
+    if path is None:
+        return None
+    try:
+        policy = parse_policy(path.read_bytes())
+    except OSError as error:
+        raise Misconfigured(f"the witnesses' policy `{path}` cannot be read: {error.strerror}") from None
+    except Rejected as error:
+        raise Misconfigured(f"`{path}`: {error.problem}", help=error.help) from None
+    if origin not in {log.verifier.name for log in policy.logs}:
+        raise Misconfigured(f"`{path}` has no key of this log, `{origin}`", help="add its `log <vkey>` lines")
+    return policy
+
+
+def _stamping(engine: sa.Engine, settings: Settings, clock: Clock) -> Stamping | None:
+    if not settings.timestamp_urls:
+        return None
+    interval = timedelta(seconds=settings.timestamp_seconds)
+    return Stamping(engine, settings.timestamp_urls, interval=interval, clock=clock)
+
+
 def _check_what_was_published(
-    engine: sa.Engine, opening: LedgerOpened, anchor: Anchor, tiles: TileStore | None
+    engine: sa.Engine,
+    opening: LedgerOpened,
+    anchor: Anchor,
+    tiles: TileStore | None,
+    witnesses: Sequence[WitnessClient],
 ) -> None:
     """Refuse a database that was set back: whoever remembers a checkpoint is asked."""
     verifiers = [parse_vkey(vkey) for vkey in opening.vkeys]
     remembered = [(anchor.read(), anchor.name)]
     if tiles is not None:
         remembered.append((tiles.read(CHECKPOINT), tiles.name))
+    remembered += ask_what_they_remember(witnesses, opening.origin)
     for note, where in remembered:
         check_published(engine, note, verifiers=verifiers, origin=opening.origin, where=where)
 

@@ -8,7 +8,8 @@ from ledger.errors import Misconfigured, show
 
 DEFAULT_DATA = Path("oblik-data")
 DEFAULT_PUBLISH_SECONDS = 1.0
-MAX_PUBLISH_SECONDS = 3600.0
+DEFAULT_TIMESTAMP_SECONDS = 3600.0
+MAX_INTERVAL_SECONDS = 86_400.0
 WITNESS_DATABASE = "witness.db"
 
 
@@ -25,6 +26,13 @@ class Settings:
     """OBLIK_PUBLISH_SECONDS: how often a checkpoint is published, where something was written."""
     tiles: str = ""
     """OBLIK_TILES: a folder, or an object store (`s3://bucket/prefix`), that tiles are written to; "" for none."""
+
+    witnesses: Path | None = None
+    """OBLIK_WITNESSES: a policy file (C2SP tlog-policy) that names the witnesses and the quorum; None for none."""
+    timestamp_urls: tuple[str, ...] = ()
+    """OBLIK_TIMESTAMP_URLS: time-stamp authorities (RFC 3161), with spaces between."""
+    timestamp_seconds: float = DEFAULT_TIMESTAMP_SECONDS
+    """OBLIK_TIMESTAMP_SECONDS: how often a checkpoint is stamped."""
 
     @property
     def anchor(self) -> Path:
@@ -46,6 +54,9 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         database_url=url,
         publish_seconds=_seconds(environment, "OBLIK_PUBLISH_SECONDS", DEFAULT_PUBLISH_SECONDS),
         tiles=environment.get("OBLIK_TILES", ""),
+        witnesses=Path(environment["OBLIK_WITNESSES"]) if environment.get("OBLIK_WITNESSES") else None,
+        timestamp_urls=tuple(environment.get("OBLIK_TIMESTAMP_URLS", "").split()),
+        timestamp_seconds=_seconds(environment, "OBLIK_TIMESTAMP_SECONDS", DEFAULT_TIMESTAMP_SECONDS),
     )
 
 
@@ -55,8 +66,8 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 < seconds <= MAX_PUBLISH_SECONDS:  # not a number is not in there either
-        raise Misconfigured(f"{name}={show(text)} is not a number of seconds", help="above 0, at most 3600")
+    if not 0 < seconds <= MAX_INTERVAL_SECONDS:  # not a number is not in there either
+        raise Misconfigured(f"{name}={show(text)} is not a number of seconds", help="above 0, at most 86400")
     return seconds
 
 

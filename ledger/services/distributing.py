@@ -1,4 +1,4 @@
-"""What happens to a checkpoint once it is signed: it is shown to everybody, and its tiles are written out.
+"""What happens to a checkpoint once it is signed: it is cosigned, stamped, and its tiles are written out.
 
 One process does it, whoever holds the leadership. Nothing here is waited for by a decision.
 """
@@ -8,25 +8,15 @@ import threading
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from msgspec.structs import replace
 
 from ledger.errors import OblikError
+from ledger.services.stamping import Stamping
 from ledger.services.tiles import export_tiles
-from ledger.storage.publication import Publication, read_publication, swap_publication
+from ledger.services.witnessed import Witnessed
+from ledger.storage.publication import Publication
 from ledger.storage.tiles import TileStore
 
 log = logging.getLogger(__name__)
-
-
-def show_to_all(engine: sa.Engine, note: bytes, size: int) -> bool:
-    """Make a signed checkpoint the one that everybody is shown, unless that is a newer one already."""
-    while True:
-        with engine.connect() as connection:
-            old = read_publication(connection)
-        if old is None or old.public_size > size or old.public == note:
-            return False
-        if swap_publication(engine, old, replace(old, public_size=size, public=note)):
-            return True
 
 
 class Background:
@@ -74,11 +64,13 @@ class Background:
 
 
 class Distribution:
-    """Takes each checkpoint as it is published, in the process that leads."""
+    """Takes each checkpoint as it is published, in the process that leads. Nothing here waits for anybody."""
 
-    def __init__(self, engine: sa.Engine, tiles: TileStore | None) -> None:
+    def __init__(self, engine: sa.Engine, tiles: TileStore | None, stamping: Stamping | None) -> None:
         self._engine = engine
         self._tiles = None if tiles is None else Background("tiles", self._writer(tiles))
+        self._stamping = None if stamping is None else Background("time-stamps", stamping)
+        self.witnessed: Witnessed | None = None
 
     def _writer(self, tiles: TileStore) -> Callable[[bytes], None]:
         def write(note: bytes) -> None:
@@ -87,11 +79,21 @@ class Distribution:
         return write
 
     def take(self, published: Publication) -> None:
-        """Hand a checkpoint on. Never waits for anybody."""
-        if self._tiles is not None and published.public:
-            self._tiles.offer(published.public)
+        """Hand a checkpoint on, to be cosigned and stamped, and shown."""
+        if self.witnessed is not None:
+            self.witnessed.take(published)
+        elif published.public:
+            self.shown(published.public)
+        if self._stamping is not None:
+            self._stamping.offer(published.note)
+
+    def shown(self, note: bytes) -> None:
+        """Write the tiles of a checkpoint that everybody is shown now."""
+        if self._tiles is not None:
+            self._tiles.offer(note)
 
     def close(self) -> None:
         """Finish what was begun."""
-        if self._tiles is not None:
-            self._tiles.close()
+        for part in (self.witnessed, self._stamping, self._tiles):
+            if part is not None:
+                part.close()

@@ -5,6 +5,7 @@ Whatever the number of publishers, each checkpoint follows the one before it in 
 
 import sqlalchemy as sa
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ledger.storage.engine import locked
 from ledger.storage.tables import PublicationRow, TimestampRow, table
@@ -57,6 +58,17 @@ def _insert_first(connection: sa.Connection, values: dict[str, object]) -> bool:
     except sa.exc.IntegrityError:  # another publisher was the first
         return False
     return True
+
+
+def show_to_all(engine: sa.Engine, note: bytes, size: int) -> bool:
+    """Make a signed checkpoint the one that everybody is shown. False where that is this one already, or newer."""
+    while True:
+        with engine.connect() as connection:
+            old = read_publication(connection)
+        if old is None or old.public_size > size or old.public == note:
+            return False
+        if swap_publication(engine, old, replace(old, public_size=size, public=note)):
+            return True
 
 
 def add_timestamp(engine: sa.Engine, stamp: Timestamp) -> None:
