@@ -9,18 +9,19 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ledger.errors import Malformed, Misconfigured, Rejected
-from ledger.events.registry import LedgerOpened
 from ledger.keys import load_keys
 from ledger.keys.witness import load_witness_keys
 from ledger.log.cosignature import parse_vkey
-from ledger.log.note import Signer, format_vkey
+from ledger.log.introduction import Introducer
+from ledger.log.note import Signer
 from ledger.log.trust_policy import Policy, parse_policy
 from ledger.log.witnessing import parse_logs
 from ledger.remote.witness import WitnessClient
 from ledger.services.decisions import Evaluator
 from ledger.services.distributing import Distribution
+from ledger.services.keys import read_all_keys, read_keys
 from ledger.services.publishing import Publisher, check_published, publish
-from ledger.services.setup import check_keys, read_opening
+from ledger.services.setup import read_opening
 from ledger.services.stamping import Stamping
 from ledger.services.tiles import CHECKPOINT
 from ledger.services.witness import Witness
@@ -71,12 +72,13 @@ def open_service(settings: Settings, *, clock: Clock = wall_clock) -> Service:
     check_schema(engine)
     with engine.connect() as connection:
         opening = read_opening(connection)
-    signers = load_keys(settings.keys, origin=opening.origin)
-    check_keys(opening, [format_vkey(signer) for signer in signers])
+        signers, vkeys = load_signers(settings, connection), read_all_keys(connection)
     anchor, tiles = Anchor(settings.anchor), open_tiles(settings.tiles) if settings.tiles else None
     policy = _read_policy(settings.witnesses, opening.origin)
     clients = witness_clients(policy) if policy is not None else []
-    _check_what_was_published(engine, opening, anchor, tiles, clients)
+    verifiers = [parse_vkey(vkey) for vkey in vkeys]
+    for note, where in _remembered(anchor, tiles, clients, opening.origin):
+        check_published(engine, note, verifiers=verifiers, origin=opening.origin, where=where)
     leads = leadership(engine, settings.data)
     distribution = Distribution(engine, tiles, _stamping(engine, settings, clock))
     if policy is not None:
@@ -120,21 +122,12 @@ def _stamping(engine: sa.Engine, settings: Settings, clock: Clock) -> Stamping |
     return Stamping(engine, settings.timestamp_urls, interval=interval, clock=clock)
 
 
-def _check_what_was_published(
-    engine: sa.Engine,
-    opening: LedgerOpened,
-    anchor: Anchor,
-    tiles: TileStore | None,
-    witnesses: Sequence[WitnessClient],
-) -> None:
-    """Refuse a database that was set back: whoever remembers a checkpoint is asked."""
-    verifiers = [parse_vkey(vkey) for vkey in opening.vkeys]
-    remembered = [(anchor.read(), anchor.name)]
-    if tiles is not None:
-        remembered.append((tiles.read(CHECKPOINT), tiles.name))
-    remembered += ask_what_they_remember(witnesses, opening.origin)
-    for note, where in remembered:
-        check_published(engine, note, verifiers=verifiers, origin=opening.origin, where=where)
+def _remembered(
+    anchor: Anchor, tiles: TileStore | None, witnesses: Sequence[WitnessClient], origin: str
+) -> list[tuple[bytes | None, str]]:
+    """Ask everyone who may remember a checkpoint: a database that was set back has less than that."""
+    stored = [(tiles.read(CHECKPOINT), tiles.name)] if tiles is not None else []
+    return [(anchor.read(), anchor.name), *stored, *ask_what_they_remember(witnesses, origin)]
 
 
 def open_witness(settings: WitnessSettings) -> Witness:
@@ -146,3 +139,14 @@ def open_witness(settings: WitnessSettings) -> Witness:
     except Malformed as error:
         raise Misconfigured(f"`{settings.logs}`: {error.problem}", help=error.help) from None
     return Witness(engine=open_witnessed(settings.database), keys=load_witness_keys(settings.data), logs=logs)
+
+
+def load_signers(settings: Settings, connection: sa.Connection) -> tuple[Introducer, ...]:
+    """Load the keys that are in force in the ledger. Raises Misconfigured where one is missing."""
+    return load_keys(
+        settings.keys,
+        origin=read_opening(connection).origin,
+        vkeys=read_keys(connection),
+        passphrase_file=settings.key_passphrase_file,
+        token=settings.token,
+    )

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import Misconfigured, show
+from ledger.keys import Token
+from ledger.keys.pkcs11 import DEFAULT_LABEL
 
 DEFAULT_DATA = Path("oblik-data")
 DEFAULT_PUBLISH_SECONDS = 1.0
 DEFAULT_TIMESTAMP_SECONDS = 3600.0
 MAX_INTERVAL_SECONDS = 86_400.0
 WITNESS_DATABASE = "witness.db"
+
+TOKEN_VARIABLES = ("OBLIK_PKCS11_MODULE", "OBLIK_PKCS11_TOKEN", "OBLIK_PKCS11_PIN_FILE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,10 @@ class Settings:
     """OBLIK_DATA: the folder of the keys, and of the database where it is SQLite."""
     database_url: str
     """OBLIK_DATABASE_URL: `sqlite:///…` or `postgresql://…`."""
+    key_passphrase_file: Path | None = None
+    """OBLIK_KEY_PASSPHRASE_FILE: what the key files are encrypted with; without it they are not."""
+    token: Token | None = None
+    """OBLIK_PKCS11_…: where the Ed25519 key is, if it is no file."""
 
     publish_seconds: float = DEFAULT_PUBLISH_SECONDS
     """OBLIK_PUBLISH_SECONDS: how often a checkpoint is published, where something was written."""
@@ -49,9 +57,12 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     """Read the settings; whatever is not set has a default that needs no server. Raises Misconfigured."""
     data = Path(environment.get("OBLIK_DATA") or DEFAULT_DATA)
     url = environment.get("OBLIK_DATABASE_URL") or f"sqlite:///{data / 'ledger.db'}"
+    passphrase = environment.get("OBLIK_KEY_PASSPHRASE_FILE")
     return Settings(
         data=data,
         database_url=url,
+        key_passphrase_file=Path(passphrase) if passphrase else None,
+        token=_token(environment),
         publish_seconds=_seconds(environment, "OBLIK_PUBLISH_SECONDS", DEFAULT_PUBLISH_SECONDS),
         tiles=environment.get("OBLIK_TILES", ""),
         witnesses=Path(environment["OBLIK_WITNESSES"]) if environment.get("OBLIK_WITNESSES") else None,
@@ -94,3 +105,13 @@ def witness_settings_from(environment: Mapping[str, str]) -> WitnessSettings:
         )
     except KeyError as error:
         raise Misconfigured(f"{error.args[0]} is not set", help="run `oblik witness serve`") from None
+
+
+def _token(environment: Mapping[str, str]) -> Token | None:
+    module, name, pin_file = (environment.get(variable) or "" for variable in TOKEN_VARIABLES)
+    if not any((module, name, pin_file)):
+        return None
+    if not all((module, name, pin_file)):
+        raise Misconfigured("a token is set in part", help=f"set {', '.join(TOKEN_VARIABLES)}, or none of them")
+    label = environment.get("OBLIK_PKCS11_LABEL") or DEFAULT_LABEL
+    return Token(module=Path(module), name=name, pin_file=Path(pin_file), label=label)

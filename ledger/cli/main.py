@@ -12,18 +12,19 @@ import sqlalchemy as sa
 import typer
 from rich.console import Console
 
-from ledger.bootstrap import wall_clock
+from ledger.bootstrap import load_signers, wall_clock
 from ledger.cli import receipt, witness
+from ledger.cli.keys import keys
 from ledger.cli.offline import open_existing, open_source, progress_bar
+from ledger.cli.options import Data, Url, read_settings, shortened
 from ledger.errors import BadNote, Malformed, Misconfigured, OblikError, Unverified, show
 from ledger.governance.forms import check_identifier
-from ledger.keys import create_keys, load_keys
+from ledger.keys import create_keys
 from ledger.log.note import check_name, format_vkey
 from ledger.services import verifying
 from ledger.services.publishing import publish
-from ledger.services.setup import check_keys, open_ledger, read_opening, refuse_second
+from ledger.services.setup import open_ledger, read_opening, refuse_second
 from ledger.services.tiles import export_tiles
-from ledger.settings import Settings, settings_from
 from ledger.storage.anchor import Anchor
 from ledger.storage.engine import open_engine
 from ledger.storage.rebuild import rebuild as rebuild_projections
@@ -40,12 +41,8 @@ Exit codes: 0 done; 1 something does not verify; 2 misuse, or a setup that is no
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(witness.app, name="witness")
+app.add_typer(keys, name="keys")
 errors = Console(stderr=True, highlight=False)
-
-Data = Annotated[Path | None, typer.Option(help="Folder of keys and database (OBLIK_DATA; default `oblik-data`).")]
-Url = Annotated[
-    str | None, typer.Option("--database-url", help="Database (OBLIK_DATABASE_URL; default SQLite in --data).")
-]
 
 
 def main() -> None:
@@ -74,11 +71,6 @@ def _ended(code: int, message: str) -> SystemExit:
     return SystemExit(code)
 
 
-def _settings(data: Path | None, url: str | None) -> Settings:
-    given = {"OBLIK_DATA": str(data) if data else "", "OBLIK_DATABASE_URL": url or ""}
-    return settings_from({**os.environ, **{name: value for name, value in given.items() if value}})
-
-
 @app.command()
 def init(
     origin: Annotated[
@@ -93,17 +85,19 @@ def init(
     _check_origin(origin)
     check_identifier(owner, "--owner")
     check_identifier(administrator, "--administrator")
-    settings = _settings(data, database_url)
+    settings = read_settings(data, database_url)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = open_engine(settings.database_url)
     upgrade_schema(engine)
     refuse_second(engine)
-    signers = create_keys(settings.keys, origin=origin)
+    signers = create_keys(
+        settings.keys, origin=origin, passphrase_file=settings.key_passphrase_file, token=settings.token
+    )
     vkeys = [format_vkey(signer) for signer in signers]
     opened = open_ledger(engine, origin=origin, owner=owner, administrator=administrator, vkeys=vkeys, now=wall_clock())
     print(f"ledger {origin} of {owner} is open; its database is {engine.url.render_as_string(hide_password=True)}")
     for vkey in vkeys:
-        print(f"verifier key: {vkey[:100]}{'…' if len(vkey) > 100 else ''}")  # noqa: PLR2004 - an ML-DSA key is long
+        print(f"verifier key: {shortened(vkey)}")
     print(f"token of {opened.administrator}, until {opened.expires}, shown only here: {opened.token}")
 
 
@@ -124,7 +118,7 @@ def serve(
     """Serve the API and the pages until Ctrl-C."""
     import uvicorn  # noqa: PLC0415 - offline commands start without it
 
-    settings = _settings(data, database_url)
+    settings = read_settings(data, database_url)
     check_schema(open_existing(settings.database_url))
     os.environ["OBLIK_DATA"], os.environ["OBLIK_DATABASE_URL"] = str(settings.data), settings.database_url
     try:
@@ -146,7 +140,7 @@ def serve(
 @app.command()
 def upgrade(data: Data = None, database_url: Url = None) -> None:
     """Bring an older database to this version's shape."""
-    settings = _settings(data, database_url)
+    settings = read_settings(data, database_url)
     engine = open_existing(settings.database_url)
     upgrade_schema(engine)
     print("the database has this version's shape")
@@ -202,7 +196,7 @@ def rebuild(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Empty every table that is derived from entries, and fill it from them."""
-    engine = open_existing(_settings(data, database_url).database_url)
+    engine = open_existing(read_settings(data, database_url).database_url)
     check_schema(engine)
     with progress_bar("rebuilding", hidden=quiet) as progress:
         unknown = rebuild_projections(engine, progress=progress.advance)
@@ -222,13 +216,11 @@ def export(
     database_url: Url = None,
 ) -> None:
     """Write the whole ledger, with a signed checkpoint, to a file that verifies offline; or as tiles."""
-    settings = _settings(data, database_url)
+    settings = read_settings(data, database_url)
     engine = open_existing(settings.database_url)
     check_schema(engine)
     with engine.connect() as connection:
-        opening = read_opening(connection)
-    signers = load_keys(settings.keys, origin=opening.origin)
-    check_keys(opening, [format_vkey(signer) for signer in signers])
+        opening, signers = read_opening(connection), load_signers(settings, connection)
     signed = publish(engine, origin=opening.origin, signers=signers, anchor=Anchor(settings.anchor), show=False)
     if tiles is not None:
         count = export_tiles(engine, open_tiles(tiles), note=signed.note, entries=not hashes_only)

@@ -11,9 +11,10 @@ readable for ever. No body holds a float, an enum by number, or a local time.
     sharing       agreements, access requests, grants
     decisions     decisions and the use made of them
     promotion     what moves weights towards deployment
+    keys          the log's own keys; `key_history` folds them
 """
 
-from ledger.events import data, decisions, promotion, registry, rules, sharing
+from ledger.events import data, decisions, keys, promotion, registry, rules, sharing
 from ledger.events.catalogue import CATALOGUE, Event, event_of, replayable
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "data",
     "decisions",
     "event_of",
+    "keys",
     "promotion",
     "registry",
     "replayable",

@@ -88,6 +88,10 @@ class MLDSA44Signer:
         time = self._time()
         return _pack_time(time) + self._key.sign(_subtree_message(self.name, text, time))
 
+    def sign_text(self, text: bytes) -> bytes:
+        """Sign a text that is no checkpoint, as it is, with an empty context."""
+        return self._key.sign(text)
+
 
 class MLDSA44Verifier:
     """Type 0x06."""
@@ -107,6 +111,13 @@ class MLDSA44Verifier:
             self._key.verify(proper, _subtree_message(self.name, text, time))
         except InvalidSignature:
             raise BadNote(f"the cosignature of {show(self.name)} does not verify") from None
+
+    def verify_text(self, text: bytes, signature: bytes) -> None:
+        """Raise BadNote unless this key signed the text with `sign_text`."""
+        try:
+            self._key.verify(signature, text)
+        except InvalidSignature:
+            raise BadNote(f"the signature of {show(self.name)} does not verify") from None
 
 
 def check_cosigner(name: str) -> str:

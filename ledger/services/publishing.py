@@ -21,6 +21,7 @@ from ledger.errors import Misconfigured, OblikError, Unavailable
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint, sign_checkpoint
 from ledger.log.note import Signer, Verifier, parse_note
 from ledger.log.proof import root_at
+from ledger.services.keys import signers_at
 from ledger.storage.anchor import Anchor
 from ledger.storage.engine import snapshot
 from ledger.storage.publication import Publication, read_publication, swap_publication
@@ -61,7 +62,8 @@ def _prepare(
             return old, old
         if old is not None:
             _check_begins_with(connection, head, old.size, old.root, "the database itself")
-        note = sign_checkpoint(Checkpoint(origin=origin, size=head.size, root=head.root), signers)
+        in_force = signers_at(connection, signers, size=head.size)
+        note = sign_checkpoint(Checkpoint(origin=origin, size=head.size, root=head.root), in_force)
         anchor.move(note, follows=lambda known: _follows(connection, head, known, origin=origin, where=anchor.name))
     if old is None:
         return None, Publication(size=head.size, root=head.root, note=note)

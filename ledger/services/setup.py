@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from msgspec import Struct
 
-from ledger.errors import Misconfigured, show
+from ledger.errors import Misconfigured
 from ledger.events import event_of
 from ledger.events.registry import CredentialIssued, LedgerOpened, MemberAppointed
 from ledger.log.entry import GENESIS_PREV, format_time, parse_entry
@@ -85,12 +85,3 @@ def read_opening(connection: sa.Connection) -> LedgerOpened:
     if not isinstance(opening, LedgerOpened):
         raise Misconfigured("the ledger does not begin with `ledger.opened`", help="restore it from a backup")
     return opening
-
-
-def check_keys(opening: LedgerOpened, vkeys: Sequence[str]) -> None:
-    """Raise Misconfigured unless these are the keys that the ledger was opened with."""
-    for vkey, wanted in zip(vkeys, opening.vkeys, strict=True):
-        if vkey != wanted:
-            name = show(vkey.rsplit("+", 1)[0])
-            wrong = show(wanted.rsplit("+", 1)[0])
-            raise Misconfigured(f"the key {name} is not this ledger's ({wrong})", help="restore the ledger's own keys")

@@ -24,6 +24,8 @@ class End(Struct, frozen=True, kw_only=True):
 
     replica: Replica
     opening: LedgerOpened
+    vkeys: tuple[str, ...]
+    """The log's keys that are in force at its end: each of them has to have signed a checkpoint over all of it."""
     state_seqs: frozenset[int]
     """Index of the last entry that changed state; and those of later ones of kinds that are not known here, which may
     have."""
@@ -113,11 +115,11 @@ class ExportSource:
         return self._export.attachments()
 
     def check(self, end: End) -> bool:
-        """Hold the header against the first entry, and the checkpoint, signed by each of its keys, against the rest."""
+        """Hold the header against the first entry, the checkpoint, signed by each key in force, against the rest."""
         header, opening = self._export.header, end.opening
         if (header.origin, header.vkeys) != (opening.origin, opening.vkeys):
             raise BadCheckpoint("the header states another origin or other keys than the first entry")
         note = self._export.checkpoint()
-        for vkey in opening.vkeys:
+        for vkey in end.vkeys:
             end.replica.check(open_checkpoint(note, [parse_vkey(vkey)], origin=opening.origin))
         return True

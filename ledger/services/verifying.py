@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ledger.errors import BadEntry
 from ledger.events import CATALOGUE, event_of, replayable
+from ledger.events.key_history import KeyHistory
 from ledger.events.registry import LedgerOpened
 from ledger.log.checkpoint import parse_checkpoint
 from ledger.log.entry import Entry
@@ -31,7 +32,7 @@ class Verified(Struct, frozen=True, kw_only=True):
     root: bytes
     origin: str
     signed: bool
-    """Whether a checkpoint signed by every key of the first entry commits to this root."""
+    """Whether a checkpoint signed by every key then in force commits to this root."""
 
 
 def verify(
@@ -39,8 +40,8 @@ def verify(
 ) -> tuple[Verified, Sequence[Attachment]]:
     """Verify a ledger, entry by entry. Raises BadEntry, BadCheckpoint or Unverified at the first that does not hold.
 
-    Gives `each` entry to whoever wants to read along. Keys are those that the first entry names: that they are the
-    right ones is for the auditor to know from elsewhere.
+    Gives `each` entry to whoever wants to read along. Keys are those that the first entry names, and whom they
+    introduced: that the first are the right ones is for the auditor to know from elsewhere.
     """
     end = _read_entries(source, progress, each)
     attachments = list(source.attachments())
@@ -50,6 +51,7 @@ def verify(
 
 
 def _read_entries(source: Source, progress: Progress | None, each: Callable[[Entry], None] | None) -> End:
+    keys = KeyHistory()
     replica, opening, state_seqs, size = Replica(), None, frozenset({NO_ENTRY}), source.size
     for index, data, leaf in source.entries():
         if index != replica.size:
@@ -60,6 +62,7 @@ def _read_entries(source: Source, progress: Progress | None, each: Callable[[Ent
         state_seqs = _state_after(state_seqs, entry)
         if index == 0:
             opening = _opening(entry)
+        keys.add(entry)
         if each is not None:
             each(entry)
         if progress is not None:
@@ -68,7 +71,7 @@ def _read_entries(source: Source, progress: Progress | None, each: Callable[[Ent
         raise BadEntry(0, "is missing: the ledger is empty")
     if replica.size != size:
         raise BadEntry(replica.size, f"is missing: {size:,} entries were promised")
-    return End(replica=replica, opening=opening, state_seqs=state_seqs)
+    return End(replica=replica, opening=opening, vkeys=keys.in_force, state_seqs=state_seqs)
 
 
 def _state_after(state_seqs: frozenset[int], entry: Entry) -> frozenset[int]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from ledger.events import Event, data, decisions, promotion, registry, rules, sharing
+from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sharing
 from ledger.governance.labels import releasable_to
 from ledger.governance.promotion import STAGES
 from ledger.governance.purposes import Node, parse_tree
@@ -24,7 +24,7 @@ P = TypeVar("P", bound=Projector)
 _projectors: dict[type[Event], Projector] = {}
 
 WITHOUT_TABLE: frozenset[type[Event]] = frozenset(
-    {registry.LedgerOpened, decisions.DecisionRecorded, decisions.UseReported, decisions.UseAnomalous}
+    {decisions.DecisionRecorded, decisions.UseReported, decisions.UseAnomalous}
 )
 """Kinds whose whole effect is that they are in the ledger."""
 
@@ -409,3 +409,22 @@ def _weights_promoted(
 ) -> None:
     _update(connection, t.PromotionRow, "id", event.promotion, status="promoted", seq=seq)
     _update(connection, t.WeightsRow, "id", event.id, stage=event.stage, seq=seq)
+
+
+# Keys -----------------------------------------------------------------------------------------------------------------
+
+
+@projector(registry.LedgerOpened)
+def _ledger_opened(connection: sa.Connection, event: registry.LedgerOpened, seq: int, _by: dict[str, str]) -> None:
+    for vkey in event.vkeys if seq == 0 else ():  # keys that a later entry names itself have nobody's word
+        _insert(connection, t.LogKeyRow, vkey=vkey, retired_seq=None, seq=seq)
+
+
+@projector(keys.LogKeyIntroduced)
+def _log_key_introduced(connection: sa.Connection, event: keys.LogKeyIntroduced, seq: int, _by: dict[str, str]) -> None:
+    _insert(connection, t.LogKeyRow, vkey=event.vkey, retired_seq=None, seq=seq)
+
+
+@projector(keys.LogKeyRetired)
+def _log_key_retired(connection: sa.Connection, event: keys.LogKeyRetired, seq: int, _by: dict[str, str]) -> None:
+    _update(connection, t.LogKeyRow, "vkey", event.vkey, retired_seq=seq)

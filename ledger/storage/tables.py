@@ -329,6 +329,15 @@ class PromotionRow(SQLModel, table=True):
     seq: int = Field(sa_column=_index())
 
 
+class LogKeyRow(SQLModel, table=True):
+    """in force → retired."""
+
+    __tablename__ = "log_key"
+    vkey: str = Field(sa_column=_text(key=True))
+    retired_seq: int | None = Field(default=None, sa_column=_index(null=True))
+    seq: int = Field(sa_column=_index())
+
+
 LEDGER = (EntryRow, HeadRow, SubtreeRow, AttachmentRow, DisclosureRow)
 """What cannot be derived from anything else."""
 
@@ -353,6 +362,7 @@ PROJECTIONS = (
     RunRow,
     WeightsRow,
     PromotionRow,
+    LogKeyRow,
 )
 """What `oblik rebuild` empties and folds anew."""
 

@@ -36,6 +36,11 @@ class Transaction:
         """The index that the next entry will have."""
         return self._tail.size
 
+    @property
+    def prev(self) -> str:
+        """The leaf hash, in hex, that the next entry will carry of the one before it."""
+        return self._tail.leaf.hex()
+
     def append(self, event: Event, by: dict[str, str], *, sensitive: Mapping[str, str] | None = None) -> int:
         """Append the event and fold it into the tables. Returns its index.
 

@@ -11,8 +11,8 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ledger.bootstrap import Service
-from ledger.log.note import format_vkey
 from ledger.resources import folder
+from ledger.services.keys import read_keys
 from ledger.storage.reading import read_head
 
 SECURITY_HEADERS = {
@@ -33,13 +33,14 @@ def install(app: FastAPI, service: Service) -> None:
     def front(_request: Request) -> Response:
         with service.engine.connect() as connection:
             head = read_head(connection)
+            vkeys = read_keys(connection, size=head.size)
         html = templates.get_template("front.html").render(
             origin=service.origin,
             owner=service.owner,
             size=head.size,
             root=base64.b64encode(head.root).decode(),
             at=head.at,
-            vkeys=[format_vkey(signer) for signer in service.signers],
+            vkeys=vkeys,
         )
         return HTMLResponse(html, headers=SECURITY_HEADERS)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from ledger.events import Event, data, decisions, promotion, registry, rules, sharing
+from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sharing
 from ledger.governance.label_forms import Category, Label
 from ledger.governance.promotion import Evidence, Threshold
 from ledger.governance.purposes import Node
@@ -288,5 +288,16 @@ EXAMPLES = (
     Example(
         promotion.WeightsPromoted(id="mine-detector-1", org="acme-jp", promotion="promo-1", stage="validated"),
         SECURITY,
+    ),
+    Example(
+        keys.LogKeyIntroduced(
+            vkey="ledger.mod.example/oblik+5d3a8c11+AQIDBA==",
+            proof="— ledger.mod.example/oblik HG+aCwECAwQFBgc=\n",
+        ),
+        {"org": "mod-ua", "system": "keys"},
+    ),
+    Example(
+        keys.LogKeyRetired(vkey="ledger.mod.example/oblik+1c6f9a0b+AQIDBA==", reason="rotated"),
+        {"org": "mod-ua", "system": "keys"},
     ),
 )

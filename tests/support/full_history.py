@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from world import (
     BOUNDS,
     BY,
@@ -27,6 +28,7 @@ from ledger.events.data import (
     WeightsRegistered,
 )
 from ledger.events.decisions import Asked, DecisionRecorded, Quantity, UseAnomalous, UseReported
+from ledger.events.keys import LogKeyIntroduced, LogKeyRetired
 from ledger.events.promotion import PromotionProposed, PromotionRefused, PromotionVoted, WeightsPromoted
 from ledger.events.registry import (
     CredentialIssued,
@@ -48,7 +50,10 @@ from ledger.events.sharing import (
 from ledger.governance.promotion import Evidence, Threshold
 from ledger.governance.purposes import Node
 from ledger.log.entry import format_time
+from ledger.log.introduction import sign_introduction
+from ledger.log.note import Ed25519Signer, format_vkey
 from ledger.services.caller import hash_token
+from ledger.storage.reading import read_head
 
 NOW = format_time(START)
 PERSON = {"org": OWNER, "person": "o.koval"}
@@ -61,6 +66,7 @@ def every_kind(world: World) -> Iterator[tuple[Event, dict[str, str]]]:
         yield event, PERSON if "vote" in event.KIND else BY
     yield _decision(), BY
     yield from ((event, BY) for event in _uses())
+    yield from ((event, BY) for event in _keys(world))
 
 
 def _registry(world: World) -> Iterator[Event]:
@@ -196,3 +202,13 @@ def _uses() -> Iterator[Event]:
         started=FIRST_DAY,
         ended=NOW,
     )
+
+
+def _keys(world: World) -> Iterator[Event]:
+    """Introduce a key by one of the ledger's own, and retire it, since nobody has it."""
+    old = world.service.signers[0]
+    vkey = format_vkey(Ed25519Signer(world.service.origin, Ed25519PrivateKey.generate()))
+    with world.service.engine.connect() as connection:
+        prev = read_head(connection).leaf.hex()
+    yield LogKeyIntroduced(vkey=vkey, proof=sign_introduction(old, vkey=vkey, prev=prev))
+    yield LogKeyRetired(vkey=vkey, reason="test")
