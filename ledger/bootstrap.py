@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ledger.errors import Malformed, Misconfigured, Rejected
+from ledger.errors import Malformed, Misconfigured, OblikError, Rejected
 from ledger.keys import load_keys
 from ledger.keys.witness import load_witness_keys
 from ledger.log.cosignature import parse_vkey
@@ -69,6 +69,14 @@ class Service:
 def open_service(settings: Settings, *, clock: Clock = wall_clock) -> Service:
     """Open a ledger for service. Raises Misconfigured where database, schema or keys are not right."""
     engine = open_engine(settings.database_url)
+    try:
+        return _open_service(engine, settings, clock)
+    except OblikError:
+        engine.dispose()
+        raise
+
+
+def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Service:
     check_schema(engine)
     with engine.connect() as connection:
         opening = read_opening(connection)
