@@ -20,6 +20,7 @@ from ledger.bootstrap import load_signers, open_service
 from ledger.errors import BadEntry, BadNote, Conflict, Misconfigured, NotFound, Unavailable
 from ledger.events.key_history import keys_after
 from ledger.events.keys import LogKeyIntroduced, LogKeyRetired
+from ledger.events.registry import LedgerOpened
 from ledger.keys import add_keys, create_keys
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.cosignature import parse_vkey
@@ -128,6 +129,35 @@ def test_a_rotation_by_other_keys_than_those_in_force_writes_nothing(world: Worl
         with pytest.raises(Misconfigured, match="changed meanwhile"):
             rotate_keys(world.service.engine, old=signers, new=strangers, reason="test", now=START)
     assert size == verified(world.service.engine).size
+
+
+class Broken:
+    """A key that signs nothing but zeros, as a faulty token may."""
+
+    def __init__(self, signer) -> None:
+        self.name, self.key_id, self.algorithm = signer.name, signer.key_id, signer.algorithm
+        self.public_bytes = signer.public_bytes
+
+    def sign_text(self, _text: bytes) -> bytes:
+        return bytes(64)
+
+
+def test_a_proof_that_does_not_hold_is_not_written(world: World):
+    """A signature is checked before it is in the ledger for ever; nothing of the rotation is left."""
+    old = tuple(map(Broken, world.service.signers))
+    before = verified(world.service.engine).size, in_force(world)
+    new = add_keys(world.settings.keys, origin=ORIGIN)
+    with pytest.raises(BadNote, match="does not verify"):
+        rotate_keys(world.service.engine, old=old, new=new, reason="test", now=START)
+    assert before == (verified(world.service.engine).size, in_force(world))
+
+
+def test_a_second_opening_brings_no_keys(world: World, tmp_path: Path):
+    """Keys that a later `ledger.opened` names itself are in force neither for the service nor for the verifier."""
+    strangers = create_keys(tmp_path / "strangers", origin=ORIGIN)
+    world.append(LedgerOpened(origin=ORIGIN, owner="mod-ua", vkeys=vkeys(strangers)))
+    assert vkeys(world.service.signers) == in_force(world)
+    assert verify(ExportSource(lines_of(world, world.service.signers)))[0].signed
 
 
 # A forged history -----------------------------------------------------------------------------------------------------
