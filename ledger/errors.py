@@ -7,6 +7,7 @@
     │   ├── Unauthenticated      no credential, or one that is unknown, expired or revoked
     │   ├── Forbidden            a known caller may not do this
     │   ├── NotFound             the thing named does not exist, or is not the caller's to see
+    │   ├── Gone                 the thing was there, and was erased for good
     │   └── Conflict             the thing's present state does not permit this
     │       └── NotLastCosigned  a witness cosigned another size last, which it names
     ├── Unverified               bytes from outside do not prove what they claim
@@ -82,6 +83,10 @@ class NotFound(Rejected):
 
     def __init__(self, what: str, name: object) -> None:
         super().__init__(f"no {what} {show(name)}")
+
+
+class Gone(Rejected):
+    """The thing was there, and was erased for good."""
 
 
 class Conflict(Rejected):

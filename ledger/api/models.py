@@ -81,6 +81,15 @@ class Reason(Body):
     reason: Text = Field(examples=["the project ended"])
 
 
+class Disclosure(Body):
+    """The one reader who is to see a sealed field, and why."""
+
+    org: Identifier = Field(examples=["mod-ua"])
+    reader: Identifier = Field(examples=["i.bondar"])
+    reader_type: Literal["person", "system"] = Field(examples=["person"])
+    reason: Text = Field(examples=["to vote on the request"])
+
+
 class PurposeNode(Body):
     """One node of the purpose tree."""
 

@@ -22,6 +22,7 @@ STATUS: tuple[tuple[type[errors.OblikError], int, str], ...] = (
     (errors.Unauthenticated, 401, "Not authenticated"),
     (errors.Forbidden, 403, "Not permitted"),
     (errors.NotFound, 404, "Not found"),
+    (errors.Gone, 410, "Gone"),
     (errors.Conflict, 409, "Conflicts with the present state"),
     (errors.Unverified, 422, "Does not verify"),
     (errors.Unavailable, 503, "Unavailable"),

@@ -97,8 +97,10 @@ def entries(
     start: Annotated[int, Query(ge=0, lt=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=reading.MAX_PAGE)] = 100,
 ) -> Response:
-    """Give entries as stored, one a line (scope `read`)."""
-    page = act.reading(lambda connection, by: reading.page_of_entries(connection, by, start=start, limit=limit))
+    """Give entries as stored, one a line (scope `read`, of the owner)."""
+    page = act.reading(
+        lambda connection, by: reading.page_of_entries(connection, by, act.owner, start=start, limit=limit)
+    )
     return Response(b"".join(entry.data + b"\n" for entry in page), media_type=NDJSON)
 
 
@@ -108,8 +110,8 @@ def entries(
     responses=told("application/json", ENTRY_EXAMPLE, "the bytes of the entry, as stored"),
 )
 def entry(act: Act, seq: Index) -> Response:
-    """Give the bytes of one entry as stored (scope `read`)."""
-    found = act.reading(lambda connection, by: reading.one_entry(connection, by, seq=seq))
+    """Give the bytes of one entry as stored (scope `read`, of the owner or of whom it concerns)."""
+    found = act.reading(lambda connection, by: reading.one_entry(connection, by, act.owner, seq=seq))
     headers = {"X-Leaf-Hash": found.leaf.hex()}
     return Response(found.data, headers=headers, media_type="application/json")
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from ledger.bootstrap import load_signers, wall_clock
-from ledger.cli import receipt, witness
+from ledger.cli import receipt, sealing, witness
 from ledger.cli.keys import keys
 from ledger.cli.offline import open_existing, open_source, progress_bar
 from ledger.cli.options import Data, Url, read_settings, shortened
@@ -42,6 +42,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(witness.app, name="witness")
 app.add_typer(keys, name="keys")
+app.add_typer(sealing.app, name="disclosure")
 errors = Console(stderr=True, highlight=False)
 
 

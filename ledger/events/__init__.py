@@ -11,10 +11,11 @@ readable for ever. No body holds a float, an enum by number, or a local time.
     sharing       agreements, access requests, grants
     decisions     decisions and the use made of them
     promotion     what moves weights towards deployment
+    sealing       sealed fields shown to a reader, or erased
     keys          the log's own keys; `key_history` folds them
 """
 
-from ledger.events import data, decisions, keys, promotion, registry, rules, sharing
+from ledger.events import data, decisions, keys, promotion, registry, rules, sealing, sharing
 from ledger.events.catalogue import CATALOGUE, Event, event_of, replayable
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "registry",
     "replayable",
     "rules",
+    "sealing",
     "sharing",
 ]

@@ -104,6 +104,16 @@ def parse_entry(data: bytes, *, seq: int, prev: str | None = None) -> Entry:
     return entry
 
 
+def parse_unplaced(data: bytes) -> Entry:
+    """Read an entry that came by itself, at whatever index it says that it stands. Raises BadEntry."""
+    try:
+        fields = canonical.decode(data, limit=MAX_ENTRY_BYTES)
+    except (Malformed, TooLarge) as error:
+        raise BadEntry(0, str(error)) from None
+    seq = fields.get("seq") if isinstance(fields, dict) else None
+    return parse_entry(data, seq=seq if isinstance(seq, int) else 0)
+
+
 def _parse_quickly(data: bytes) -> Entry | None:
     """Decode, encode again, compare. None where this cannot tell: text beyond ASCII, deep bodies, whatever is wrong."""
     try:

@@ -9,9 +9,10 @@ tell or guess the value.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
-from ledger.errors import Malformed, TooLarge, Unverified
+from ledger.errors import Malformed, TooLarge, Unverified, show
 from ledger.log.canonical import decode, encode
 from ledger.log.codec import format_base64url, parse_base64url
 
@@ -57,6 +58,21 @@ def check_disclosure(commitment: str, disclosure: bytes) -> tuple[str, Any]:
             return name, value
         case _:
             raise Unverified("the disclosure is not of its form", help=FORM)
+
+
+def open_sealed(sealed: Mapping[str, str], disclosure: bytes) -> tuple[str, Any]:
+    """Open a disclosure of one of an entry's `sealed` fields as (name, value).
+
+    Raises Unverified unless the entry committed to it, under the name that it discloses.
+    """
+    commitment = commitment_of(disclosure)
+    committed_as = next((name for name, stated in sealed.items() if stated == commitment), None)
+    if committed_as is None:
+        raise Unverified("the entry has no commitment to this disclosure")
+    name, value = check_disclosure(commitment, disclosure)
+    if name != committed_as:
+        raise Unverified(f"the disclosure is of {show(name)}, and the entry committed to it as {show(committed_as)}")
+    return name, value
 
 
 def _is_salt(text: str) -> bool:

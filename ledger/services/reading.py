@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from msgspec import Struct
 
-from ledger.errors import Malformed, NotFound
+from ledger.errors import Forbidden, Malformed, NotFound
+from ledger.log.entry import parse_entry
 from ledger.log.proof import prove_consistency, prove_inclusion, root_at
 from ledger.services.caller import Caller, require_scope
+from ledger.services.sealing import is_reader_of
 from ledger.storage.reading import Head, StoredEntry, read_entries, read_entry, read_head, tree_reader
 
 MAX_PAGE = 1_000
@@ -34,23 +36,32 @@ class ConsistencyProof(Struct, frozen=True, kw_only=True):
     hashes: Sequence[bytes]
 
 
-def page_of_entries(connection: sa.Connection, caller: Caller, *, start: int, limit: int) -> list[StoredEntry]:
-    """Give up to `limit` entries from index `start`. For holders of the `read` scope."""
-    _check_reader(caller)
+def page_of_entries(
+    connection: sa.Connection, caller: Caller, owner: str, *, start: int, limit: int
+) -> list[StoredEntry]:
+    """Give up to `limit` entries from index `start`. For the owner's holders of the `read` scope."""
+    require_scope(caller, "read")
+    if caller.org != owner:
+        own = f"`/ledger/v1/streams/org:{caller.org}/entries` has those that concern you"
+        raise Forbidden(f"the whole ledger is for readers of `{owner}`", help=own)
     if not 1 <= limit <= MAX_PAGE:
         raise Malformed("/limit", f"is not between 1 and {MAX_PAGE:,}")
     head = read_head(connection)
     return list(read_entries(connection, start, min(start + limit, head.size)))
 
 
-def one_entry(connection: sa.Connection, caller: Caller, *, seq: int) -> StoredEntry:
-    """Give one entry. For holders of the `read` scope."""
-    _check_reader(caller)
-    return read_entry(connection, seq)
+def one_entry(connection: sa.Connection, caller: Caller, owner: str, *, seq: int) -> StoredEntry:
+    """Give one entry, to a holder of the `read` scope: the owner's; whomever it concerns; whoever was shown a field.
 
-
-def _check_reader(caller: Caller) -> None:
+    Raises NotFound for others, whether there is such an entry or not.
+    """
     require_scope(caller, "read")
+    found = read_entry(connection, seq)
+    if caller.org == owner or f"org:{caller.org}" in parse_entry(found.data, seq=seq).about:
+        return found
+    if not is_reader_of(connection, caller, entry=seq):
+        raise NotFound("entry", seq)
+    return found
 
 
 def inclusion_proof(connection: sa.Connection, *, index: int, size: int | None) -> InclusionProof:

@@ -27,6 +27,9 @@ POSTGRES_LOCK_SECONDS = 30
 SQLITE_ROWS_A_STATEMENT = 64
 """Rows in one INSERT: enough to make a batch of decisions one step, few enough to be compiled in no time."""
 
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "secure_delete=ON")
+"""Of every connection that writes to SQLite; the last has what was erased overwritten, not only forgotten (I9)."""
+
 EntryTuple = tuple[int, bytes, bytes]
 """(seq, leaf hash, canonical bytes), as stored."""
 
@@ -58,7 +61,7 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver's guess
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+        for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

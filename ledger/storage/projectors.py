@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sharing
+from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sealing, sharing
 from ledger.governance.labels import releasable_to
 from ledger.governance.promotion import STAGES
 from ledger.governance.purposes import Node, parse_tree
@@ -428,3 +428,25 @@ def _log_key_introduced(connection: sa.Connection, event: keys.LogKeyIntroduced,
 @projector(keys.LogKeyRetired)
 def _log_key_retired(connection: sa.Connection, event: keys.LogKeyRetired, seq: int, _by: dict[str, str]) -> None:
     _update(connection, t.LogKeyRow, "vkey", event.vkey, retired_seq=seq)
+
+
+# Sealing --------------------------------------------------------------------------------------------------------------
+
+
+@projector(sealing.FieldDisclosed)
+def _field_disclosed(connection: sa.Connection, event: sealing.FieldDisclosed, seq: int, _by: dict[str, str]) -> None:
+    _insert(
+        connection,
+        t.DisclosureReaderRow,
+        entry=event.entry,
+        field=event.field,
+        org=event.org,
+        reader_type=event.reader_type,
+        reader=event.reader,
+        seq=seq,
+    )
+
+
+@projector(sealing.FieldErased)
+def _field_erased(connection: sa.Connection, event: sealing.FieldErased, seq: int, _by: dict[str, str]) -> None:
+    _insert(connection, t.ErasedFieldRow, entry=event.entry, field=event.field, seq=seq)

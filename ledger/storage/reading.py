@@ -10,9 +10,10 @@ from ledger.errors import Misconfigured, NotFound
 from ledger.log.merkle import CompactRange
 from ledger.log.proof import HashReader
 from ledger.log.tile import hash_reader
-from ledger.storage.tables import AttachmentRow, EntryRow, HeadRow, SubtreeRow, table
+from ledger.storage.tables import AttachmentRow, DisclosureRow, EntryRow, HeadRow, SubtreeRow, table
 
 ENTRY, HEAD, SUBTREE, ATTACHMENT = (table(row) for row in (EntryRow, HeadRow, SubtreeRow, AttachmentRow))
+DISCLOSURE = table(DisclosureRow)
 
 READ_AHEAD = 5_000
 """Entries fetched at once while a whole ledger is read: about 3 MB."""
@@ -85,6 +86,29 @@ def read_attachments(connection: sa.Connection, *, without: Collection[str] = ()
             continue
         row = connection.execute(ATTACHMENT.select().where(ATTACHMENT.c.sha256 == name)).one()
         yield row.sha256, row.media_type, _bytes(row.data)
+
+
+def may_read_disclosures(connection: sa.Connection) -> bool:
+    """Tell whether this database role is let see what was sealed: an auditor's on PostgreSQL is not."""
+    if connection.dialect.name == "sqlite":
+        return True
+    asked = sa.text("SELECT has_table_privilege('disclosure', 'SELECT')")
+    return bool(connection.execute(asked).scalar_one())
+
+
+def read_disclosures(connection: sa.Connection) -> Iterator[tuple[str, int, bytes]]:
+    """Read every disclosure as (commitment, index of its entry, bytes), in order of the commitments."""
+    names = connection.execute(sa.select(DISCLOSURE.c.commitment).order_by(DISCLOSURE.c.commitment)).scalars().all()
+    for name in names:
+        row = connection.execute(DISCLOSURE.select().where(DISCLOSURE.c.commitment == name)).one()
+        yield row.commitment, row.seq, _bytes(row.data)
+
+
+def read_disclosure(connection: sa.Connection, commitment: str) -> bytes | None:
+    """Read the value behind a commitment; None where it is not kept."""
+    query = sa.select(DISCLOSURE.c.data).where(DISCLOSURE.c.commitment == commitment)
+    data: bytes | None = connection.execute(query).scalar_one_or_none()
+    return data
 
 
 def _bytes(stored: bytes | str) -> bytes:

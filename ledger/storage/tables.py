@@ -338,6 +338,27 @@ class LogKeyRow(SQLModel, table=True):
     seq: int = Field(sa_column=_index())
 
 
+class DisclosureReaderRow(SQLModel, table=True):
+    """A reader who may see the value of one sealed field."""
+
+    __tablename__ = "disclosure_reader"
+    entry: int = Field(sa_column=_index(key=True))
+    field: str = Field(sa_column=_text(key=True))
+    org: str = Field(sa_column=_text(key=True))
+    reader_type: str = Field(sa_column=_text(key=True))
+    reader: str = Field(sa_column=_text(key=True))
+    seq: int = Field(sa_column=_index())
+
+
+class ErasedFieldRow(SQLModel, table=True):
+    """A sealed field whose value was erased."""
+
+    __tablename__ = "erased_field"
+    entry: int = Field(sa_column=_index(key=True))
+    field: str = Field(sa_column=_text(key=True))
+    seq: int = Field(sa_column=_index())
+
+
 LEDGER = (EntryRow, HeadRow, SubtreeRow, AttachmentRow, DisclosureRow)
 """What cannot be derived from anything else."""
 
@@ -363,6 +384,8 @@ PROJECTIONS = (
     WeightsRow,
     PromotionRow,
     LogKeyRow,
+    DisclosureReaderRow,
+    ErasedFieldRow,
 )
 """What `oblik rebuild` empties and folds anew."""
 

@@ -58,6 +58,10 @@ class Transaction:
         project(self.connection, event, seq, by)
         return seq
 
+    def erase(self, commitment: str) -> None:
+        """Delete the value behind a sealed field, if it is there."""
+        self.connection.execute(DISCLOSURE.delete().where(DISCLOSURE.c.commitment == commitment))
+
     def attach(self, data: bytes, media_type: str) -> str:
         """Keep a document beside the ledger. Returns its SHA-256 in hex, by which entries name it."""
         if len(data) > MAX_ATTACHMENT_BYTES:

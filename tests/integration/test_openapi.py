@@ -126,7 +126,9 @@ def test_examples_are_of_the_form_that_the_service_takes(document, shared_api):
             continue
         example = operation["requestBody"]["content"]["application/json"]["example"]
         for token in ("admin", "steward", "sato", "trainer"):
-            response = shared_api.send(method.upper(), path.replace("{", "").replace("}", ""), token, example)
+            response = shared_api.send(
+                method.upper(), path.replace("{seq}", "0").replace("{", "").replace("}", ""), token, example
+            )
             assert response.status_code not in {400, 413, 422, 500}, (name, token, response.text)
 
 

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from ledger.cli.inputs import example_inputs
 from ledger.cli.story import Story
+from ledger.services.sealing import SealedFields, Sealing, check_disclosures
 from ledger.storage.engine import open_engine
 from ledger.storage.tables import SQLModel
 
@@ -148,12 +149,31 @@ def test_the_service_role_changes_no_entry(installation):
     assert not_refused(installation.service, tried) == []
 
 
-@pytest.mark.parametrize("name", ["subtree", "attachment", "disclosure"])
+@pytest.mark.parametrize("name", ["subtree", "attachment"])
 def test_the_service_role_changes_nothing_beside_the_entries(installation, name):
     """What lies beside the entries can be added to by the service's role, and not changed or removed."""
     column = "hash" if name == "subtree" else "data"
     tried = [f"UPDATE {name} SET {column} = {column}", f"DELETE FROM {name}", f"TRUNCATE {name}", f"DROP TABLE {name}"]
     assert not_refused(installation.service, tried) == []
+
+
+def test_the_service_role_erases_what_was_sealed_and_changes_none_of_it(installation):
+    """A disclosure can be added and deleted by the service's role, and not replaced by another."""
+    tried = ["UPDATE disclosure SET data = data", "TRUNCATE disclosure", "DROP TABLE disclosure"]
+    assert not_refused(installation.service, tried) == []
+    assert not_refused(installation.service, ["DELETE FROM disclosure"]) == ["DELETE FROM disclosure"]
+
+
+def test_the_check_of_disclosures_asks_what_its_role_may_see(installation):
+    """For the auditor's role there is nothing to check, and no fault; the service's role checks what is kept."""
+    for url, expected in (
+        (installation.auditor, None),
+        (installation.service, Sealing(kept=0, withheld=0, erased=0, findings=())),
+    ):
+        engine = open_engine(url)
+        with engine.connect() as connection:
+            assert check_disclosures(connection, SealedFields()) == expected
+        engine.dispose()
 
 
 def test_the_service_role_neither_opens_nor_moves_a_ledger(installation):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sharing
+from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sealing, sharing
 from ledger.governance.label_forms import Category, Label
 from ledger.governance.promotion import Evidence, Threshold
 from ledger.governance.purposes import Node
@@ -299,5 +299,26 @@ EXAMPLES = (
     Example(
         keys.LogKeyRetired(vkey="ledger.mod.example/oblik+1c6f9a0b+AQIDBA==", reason="rotated"),
         {"org": "mod-ua", "system": "keys"},
+    ),
+    Example(
+        sealing.FieldDisclosed(
+            entry=29,
+            field="justification",
+            concerns=("dataset:uav-thermal", "org:acme-jp"),
+            org="mod-ua",
+            reader="i.bondar",
+            reader_type="person",
+            reason="to vote on the request",
+        ),
+        STEWARD,
+    ),
+    Example(
+        sealing.FieldErased(
+            entry=29,
+            field="justification",
+            concerns=("dataset:uav-thermal", "org:acme-jp"),
+            reason="the project ended, and its retention with it",
+        ),
+        SECURITY,
     ),
 )

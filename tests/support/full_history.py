@@ -39,6 +39,7 @@ from ledger.events.registry import (
     OrganisationProposed,
 )
 from ledger.events.rules import PolicyAdopted, PurposesAdopted, SecurityPolicyAdopted
+from ledger.events.sealing import FieldDisclosed, FieldErased
 from ledger.events.sharing import (
     AccessRefused,
     AccessRequested,
@@ -62,7 +63,7 @@ NEW = "new-ee"
 
 def every_kind(world: World) -> Iterator[tuple[Event, dict[str, str]]]:
     """Give events with who they are by; each is to be appended before the next is asked for."""
-    for event in (*_registry(world), *_rules(), *_data(), *_sharing(), *_promotion()):
+    for event in (*_registry(world), *_rules(), *_data(), *_sharing(), *_sealing(), *_promotion()):
         yield event, PERSON if "vote" in event.KIND else BY
     yield _decision(), BY
     yield from ((event, BY) for event in _uses())
@@ -140,6 +141,12 @@ def _sharing() -> Iterator[Event]:
     yield AccessVoted(request="req-9", org=PARTNER, resource="dataset:uav", role="steward", vote="approve")
     yield grant(9)
     yield GrantRevoked(id="grant-9", org=PARTNER, resource="dataset:uav", reason="test")
+
+
+def _sealing() -> Iterator[Event]:
+    sealed = {"entry": 30, "field": "justification", "concerns": ("dataset:uav", f"org:{PARTNER}"), "reason": "test"}
+    yield FieldDisclosed(org=OWNER, reader="i.bondar", reader_type="person", **sealed)
+    yield FieldErased(**sealed)
 
 
 def _promotion() -> Iterator[Event]:
