@@ -1,4 +1,4 @@
-"""Who may see sealed fields, and which were erased.
+"""Who may see sealed fields, and which were erased; where streams stood at the latest seal.
 
 Only new projections, empty on an older ledger: `oblik rebuild` has nothing to fill them with.
 
@@ -34,4 +34,17 @@ def upgrade() -> None:
         sa.Column("field", sa.Text(), nullable=False),
         sa.Column("seq", index64, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("entry", "field"),
+    )
+    op.create_table(
+        "stream_seal",
+        sa.Column("slot", sa.Text(), nullable=False),
+        sa.Column("seq", index64, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("slot"),
+    )
+    op.create_table(
+        "sealed_stream",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("size", index64, autoincrement=False, nullable=False),
+        sa.Column("last_seq", index64, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import Receive, Scope, Send
 
-from ledger.api import authzen, management, problems, reading, sealing, tiles
+from ledger.api import authzen, management, problems, reading, sealing, streams, tiles
 from ledger.api.openapi import EVALUATION, complete
 from ledger.bootstrap import Service
 
@@ -45,6 +45,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(reading.router)
     app.include_router(tiles.router)
     app.include_router(sealing.router)
+    app.include_router(streams.router)
     app.get("/healthz", tags=["operation"], responses={200: {"content": {"application/json": {"example": UP}}}})(
         _healthz
     )

@@ -1,21 +1,18 @@
 """The commands. Each reads its arguments, calls one service, and prints."""
 
-import errno
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import sqlalchemy as sa
 import typer
 from rich.console import Console
 
 from ledger.bootstrap import load_signers, wall_clock
-from ledger.cli import receipt, sealing, witness
+from ledger.cli import receipt, sealing, streams, witness
 from ledger.cli.keys import keys
-from ledger.cli.offline import open_existing, open_source, progress_bar
+from ledger.cli.offline import new_file, open_existing, open_source, progress_bar
 from ledger.cli.options import Data, Url, read_settings, shortened
 from ledger.errors import BadNote, Malformed, Misconfigured, OblikError, Unverified, show
 from ledger.governance.forms import check_identifier
@@ -43,6 +40,7 @@ app.add_typer(receipt.app, name="receipt")
 app.add_typer(witness.app, name="witness")
 app.add_typer(keys, name="keys")
 app.add_typer(sealing.app, name="disclosure")
+app.add_typer(streams.app, name="stream")
 errors = Console(stderr=True, highlight=False)
 
 
@@ -229,27 +227,6 @@ def export(
         return
     if file is None:
         raise Misconfigured("nothing says where to", help="name a file, or a folder with --tiles")
-    try:
-        with _new_file(file) as target, verifying.export(engine, note=signed.note) as lines:
-            target.writelines(lines)
-    except FileExistsError as error:
-        there = error.filename2 or error.filename
-        raise Misconfigured(f"`{there}` is there already", help="it is never overwritten") from None
-    except OSError as error:
-        raise Misconfigured(f"`{file}` cannot be written: {error.strerror}") from None
+    with new_file(file) as target, verifying.export(engine, note=signed.note) as lines:
+        target.writelines(lines)
     print(f"exported to {file}")
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that appears under its name only once it is whole. Raises FileExistsError where one is there."""
-    if path.exists():
-        raise FileExistsError(errno.EEXIST, "is there already", str(path))
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("xb") as target:
-        try:
-            yield target
-            target.flush()
-            os.link(partial, path)  # unlike a rename, it never replaces
-        finally:
-            partial.unlink()

@@ -1,8 +1,11 @@
 """What the offline commands read from, and how they show that they are getting on."""
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import sqlalchemy as sa
 from rich.console import Console
@@ -91,3 +94,31 @@ def _database_url(source: str) -> str | None:
     except OSError as error:
         raise Misconfigured(f"{show(source)} cannot be read: {error.strerror}") from None
     return f"sqlite:///{source}" if magic == SQLITE_MAGIC else None
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name only once it is whole. Raises Misconfigured where it cannot."""
+    try:
+        with _new_file(path) as target:
+            yield target
+    except FileExistsError as error:
+        there = error.filename2 or error.filename
+        raise Misconfigured(f"`{there}` is there already", help="it is never overwritten") from None
+    except OSError as error:
+        raise Misconfigured(f"`{path}` cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name only once it is whole. Raises FileExistsError where one is there."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, "is there already", str(path))
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("xb") as target:
+        try:
+            yield target
+            target.flush()
+            os.link(partial, path)  # unlike a rename, it never replaces
+        finally:
+            partial.unlink()

@@ -12,10 +12,11 @@ readable for ever. No body holds a float, an enum by number, or a local time.
     decisions     decisions and the use made of them
     promotion     what moves weights towards deployment
     sealing       sealed fields shown to a reader, or erased
+    streams       the heads of all streams, sealed
     keys          the log's own keys; `key_history` folds them
 """
 
-from ledger.events import data, decisions, keys, promotion, registry, rules, sealing, sharing
+from ledger.events import data, decisions, keys, promotion, registry, rules, sealing, sharing, streams
 from ledger.events.catalogue import CATALOGUE, Event, event_of, replayable
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "rules",
     "sealing",
     "sharing",
+    "streams",
 ]

@@ -18,6 +18,8 @@ alone. It never reads a clock, a file, a socket or a database; whoever calls bri
     timestamp     RFC 3161 time-stamps over a checkpoint's text
     witnessing    C2SP tlog-witness: asking for a cosignature, and the rule by which a witness answers
     sealed        salted commitments to sensitive fields, RFC 9901 disclosures
+    streams       the heads of all streams under one hash, and proofs of where one stands
+    stream_file   one stream as a file of lines, with the proof that it is whole
     verify        the chain rule over a stream of entries
     export        a whole ledger as one file of lines, for whoever verifies it
 

@@ -1,8 +1,8 @@
 """The chain rule, over entries in order: what an auditor's machine does for each, and nothing else.
 
 For entry n: its bytes are canonical, it says that it is n, `prev` is the leaf hash of n - 1, its time is not before
-that of n - 1, and in each stream of `about` it follows the stream's entry before it. The same leaf hashes grow the
-tree, whose root a checkpoint has to state.
+that of n - 1, and in each stream of `about` it follows the stream's entry before it. Where it seals the streams, it
+states where they stand. The same leaf hashes grow the tree, whose root a checkpoint has to state.
 
     replica = Replica()
     for data in entries:
@@ -14,6 +14,7 @@ from ledger.errors import BadCheckpoint, BadEntry, show
 from ledger.log.checkpoint import Checkpoint
 from ledger.log.entry import GENESIS_PREV, Entry, parse_entry
 from ledger.log.merkle import CompactRange, hash_leaf
+from ledger.log.streams import SEALED_KIND, SEALED_VERSION, check_sealed_streams
 
 Subtree = tuple[int, int, bytes]
 """(L, index, hash) of leaves [index·256^L, (index+1)·256^L)."""
@@ -59,6 +60,8 @@ class Replica:
         for name, link in entry.about.items():
             if link != streams.get(name, NEW_STREAM):
                 raise BadEntry(seq, _breaks(name, link, streams.get(name, NEW_STREAM)))
+        if entry.kind == SEALED_KIND and entry.v == SEALED_VERSION:
+            check_sealed_streams(entry, streams)
         for name, (ordinal, _) in entry.about.items():
             streams[name] = (ordinal + 1, seq)
         completed = self._range.append(hashed)

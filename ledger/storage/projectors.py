@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sealing, sharing
+from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sealing, sharing, streams
 from ledger.governance.labels import releasable_to
 from ledger.governance.promotion import STAGES
 from ledger.governance.purposes import Node, parse_tree
@@ -27,6 +27,9 @@ WITHOUT_TABLE: frozenset[type[Event]] = frozenset(
     {decisions.DecisionRecorded, decisions.UseReported, decisions.UseAnomalous}
 )
 """Kinds whose whole effect is that they are in the ledger."""
+
+NO_ENTRY = -1
+"""Stands where there is no earlier entry."""
 
 WEIGHTS_TIER = "derived"
 """Weights are derived from data: the tier at which they are asked for."""
@@ -450,3 +453,18 @@ def _field_disclosed(connection: sa.Connection, event: sealing.FieldDisclosed, s
 @projector(sealing.FieldErased)
 def _field_erased(connection: sa.Connection, event: sealing.FieldErased, seq: int, _by: dict[str, str]) -> None:
     _insert(connection, t.ErasedFieldRow, entry=event.entry, field=event.field, seq=seq)
+
+
+# Streams --------------------------------------------------------------------------------------------------------------
+
+
+@projector(streams.StreamsSealed)
+def _streams_sealed(connection: sa.Connection, _event: streams.StreamsSealed, seq: int, _by: dict[str, str]) -> None:
+    """Copy the heads that moved since the seal before. Whoever calls has written all of them."""
+    stream, sealed, seal = t.table(t.StreamRow), t.table(t.SealedStreamRow), t.table(t.StreamSealRow)
+    since = connection.execute(sa.select(seal.c.seq)).scalar_one_or_none()
+    moved = stream.c.last_seq > (NO_ENTRY if since is None else since)
+    connection.execute(sealed.delete().where(sealed.c.name.in_(sa.select(stream.c.name).where(moved))))
+    heads = sa.select(stream.c.name, stream.c.size, stream.c.last_seq).where(moved)
+    connection.execute(sealed.insert().from_select(["name", "size", "last_seq"], heads))
+    upsert(connection, seal, [{"slot": "latest", "seq": seq}])

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from ledger.errors import BadEntry, Malformed
 from ledger.events import event_of, replayable
+from ledger.events.streams import StreamsSealed
 from ledger.log.entry import Entry, parse_entry
 from ledger.storage.engine import locked, upsert
 from ledger.storage.projectors import project
@@ -29,6 +30,8 @@ class Fold:
         """Fold one entry. Raises BadEntry where its body is not of its kind."""
         for name, (ordinal, _) in entry.about.items():
             self._streams[name] = (ordinal + 1, entry.seq)
+        if entry.kind == StreamsSealed.KIND:
+            self.finish()  # its projector copies what stands there
         if replayable(entry):
             try:
                 project(self._connection, event_of(entry), entry.seq, entry.by)
@@ -39,9 +42,10 @@ class Fold:
             self.unknown[kind] = self.unknown.get(kind, 0) + 1
 
     def finish(self) -> None:
-        """Write the streams."""
+        """Write the streams that moved."""
         rows = [{"name": name, "size": size, "last_seq": last} for name, (size, last) in self._streams.items()]
         upsert(self._connection, table(StreamRow), rows)
+        self._streams.clear()
 
 
 def clear_projections(connection: sa.Connection) -> None:

@@ -359,6 +359,23 @@ class ErasedFieldRow(SQLModel, table=True):
     seq: int = Field(sa_column=_index())
 
 
+class StreamSealRow(SQLModel, table=True):
+    """The latest `streams.sealed`: one row."""
+
+    __tablename__ = "stream_seal"
+    slot: str = Field(sa_column=_text(key=True))
+    seq: int = Field(sa_column=_index())
+
+
+class SealedStreamRow(SQLModel, table=True):
+    """Where a stream stood at the latest seal, for proofs."""
+
+    __tablename__ = "sealed_stream"
+    name: str = Field(sa_column=_text(key=True))
+    size: int = Field(sa_column=_index())
+    last_seq: int = Field(sa_column=_index())
+
+
 LEDGER = (EntryRow, HeadRow, SubtreeRow, AttachmentRow, DisclosureRow)
 """What cannot be derived from anything else."""
 
@@ -386,6 +403,8 @@ PROJECTIONS = (
     LogKeyRow,
     DisclosureReaderRow,
     ErasedFieldRow,
+    StreamSealRow,
+    SealedStreamRow,
 )
 """What `oblik rebuild` empties and folds anew."""
 

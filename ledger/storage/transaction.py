@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from ledger.errors import NotFound, TooLarge
 from ledger.events import Event
+from ledger.events.streams import StreamsSealed
 from ledger.log.sealed import seal
 from ledger.storage.projectors import project
+from ledger.storage.streams import read_all_streams
 from ledger.storage.tables import AttachmentRow, DisclosureRow, table
-from ledger.storage.tail import Tail
+from ledger.storage.tail import StreamHead, Tail
 
 ATTACHMENT, DISCLOSURE = table(AttachmentRow), table(DisclosureRow)
 
@@ -55,12 +57,19 @@ class Transaction:
         seq = self._tail.append(event, by, sealed)
         if disclosures:
             self.connection.execute(DISCLOSURE.insert(), [row | {"seq": seq} for row in disclosures])
+        if isinstance(event, StreamsSealed):
+            self._tail.write_streams(self.connection)
         project(self.connection, event, seq, by)
         return seq
 
     def erase(self, commitment: str) -> None:
         """Delete the value behind a sealed field, if it is there."""
         self.connection.execute(DISCLOSURE.delete().where(DISCLOSURE.c.commitment == commitment))
+
+    def stream_heads(self) -> dict[str, StreamHead]:
+        """Read where every stream stands, this batch's entries included."""
+        self._tail.write_streams(self.connection)
+        return read_all_streams(self.connection)
 
     def attach(self, data: bytes, media_type: str) -> str:
         """Keep a document beside the ledger. Returns its SHA-256 in hex, by which entries name it."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sealing, sharing
+from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sealing, sharing, streams
 from ledger.governance.label_forms import Category, Label
 from ledger.governance.promotion import Evidence, Threshold
 from ledger.governance.purposes import Node
@@ -321,4 +321,5 @@ EXAMPLES = (
         ),
         SECURITY,
     ),
+    Example(streams.StreamsSealed(size=17, count=5, root="d" * 64), {"org": "mod-ua", "system": "service"}),
 )

@@ -48,13 +48,16 @@ from ledger.events.sharing import (
     AgreementSigned,
     GrantRevoked,
 )
+from ledger.events.streams import StreamsSealed
 from ledger.governance.promotion import Evidence, Threshold
 from ledger.governance.purposes import Node
 from ledger.log.entry import format_time
 from ledger.log.introduction import sign_introduction
 from ledger.log.note import Ed25519Signer, format_vkey
+from ledger.log.streams import seal_streams
 from ledger.services.caller import hash_token
 from ledger.storage.reading import read_head
+from ledger.storage.streams import read_all_streams
 
 NOW = format_time(START)
 PERSON = {"org": OWNER, "person": "o.koval"}
@@ -68,6 +71,7 @@ def every_kind(world: World) -> Iterator[tuple[Event, dict[str, str]]]:
     yield _decision(), BY
     yield from ((event, BY) for event in _uses())
     yield from ((event, BY) for event in _keys(world))
+    yield _seal(world), BY
 
 
 def _registry(world: World) -> Iterator[Event]:
@@ -185,6 +189,12 @@ def _decision() -> Event:
         evaluated_at=NOW,
         state_seq=0,
     )
+
+
+def _seal(world: World) -> Event:
+    with world.service.engine.connect() as connection:
+        count, root = seal_streams(read_all_streams(connection))
+        return StreamsSealed(size=read_head(connection).size, count=count, root=root.hex())
 
 
 def _uses() -> Iterator[Event]:

@@ -1,0 +1,170 @@
+"""Streams: sealing all of them, and giving one whole, with proof, to those whom it concerns.
+
+A stream is read from its end, by the backlinks in its entries: decisions pay nothing for it when they are written.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from ledger.errors import Conflict, Malformed, NotFound, show
+from ledger.events.streams import StreamsSealed
+from ledger.log.checkpoint import Checkpoint, sign_checkpoint
+from ledger.log.entry import parse_entry
+from ledger.log.note import Signer
+from ledger.log.proof import prove_inclusion
+from ledger.log.stream_file import FORMAT, Header, Proved, format_stream_file
+from ledger.log.streams import StreamLeaf, prove_absence, prove_stream, seal_streams
+from ledger.services.caller import Caller, require_role, require_scope
+from ledger.services.reading import MAX_PAGE
+from ledger.storage.reading import StoredEntry, read_entry, read_head, tree_reader
+from ledger.storage.streams import read_latest_seal, read_sealed_heads, read_stream_head
+from ledger.storage.tail import NO_ENTRY
+from ledger.storage.transaction import Transaction
+
+FILE_PAGE = 200
+"""Entries of a stream file read on one connection: a slow reader of the file keeps none of them for long."""
+
+
+def seal_all(tx: Transaction, by: dict[str, str]) -> int:
+    """Commit to the head of every stream. Returns the index of the entry."""
+    count, root = seal_streams(tx.stream_heads())
+    return tx.append(StreamsSealed(size=tx.next_seq, count=count, root=root.hex()), by)
+
+
+def seal_if_moved(tx: Transaction, by: dict[str, str]) -> int | None:
+    """Seal the streams, unless nothing was written since they were sealed last: then None."""
+    return None if read_latest_seal(tx.connection) == tx.next_seq - 1 else seal_all(tx, by)
+
+
+def seal_now(tx: Transaction, caller: Caller, owner: str) -> int:
+    """Seal the streams at someone's wish: an administrator's or an auditor's."""
+    require_role(caller, "administrator", "auditor", org=owner)
+    return seal_all(tx, caller.by)
+
+
+class StandingStream(Struct, frozen=True, kw_only=True):
+    """Where a stream stood when the streams were sealed last."""
+
+    name: str
+    size: int
+    last_seq: int
+    seal: StoredEntry
+    leaves: Sequence[StreamLeaf]
+    """Its head; the heads of its neighbours where there was none."""
+
+
+def page_of_stream(
+    connection: sa.Connection, caller: Caller, owner: str, *, name: str, before: int | None, limit: int
+) -> list[StoredEntry]:
+    """Give up to `limit` entries of a stream, newest first: from its end, or before an entry that is in it.
+
+    Raises NotFound where the stream, or that entry of it, does not exist or is not the caller's to see.
+    """
+    _check_may_read(caller, owner, name)
+    if not 1 <= limit <= MAX_PAGE:
+        raise Malformed("/limit", f"is not between 1 and {MAX_PAGE:,}")
+    if before is not None:
+        last_seq = _previous(read_entry(connection, before), name)
+    else:
+        head = read_stream_head(connection, name)
+        if head is None:
+            raise NotFound("stream", name)
+        last_seq = head[1]
+    return list(_walk(connection, name, last_seq, limit))
+
+
+def standing(connection: sa.Connection, caller: Caller, owner: str, *, name: str) -> StandingStream:
+    """Prove where a stream stood when the streams were sealed last.
+
+    That there was none is proved to the owner's readers alone, since the proof names its neighbours: for others it is
+    Conflict, as it is for all before the first seal.
+    """
+    _check_may_read(caller, owner, name)
+    sealed = read_sealed_heads(connection)
+    if sealed is None:
+        raise Conflict("the streams were never sealed", help="ask the owner for it")
+    if name not in sealed.heads and caller.org != owner:
+        raise Conflict(f"the stream {show(name)} was not there at the latest seal, entry {sealed.seq}")
+    seal = read_entry(connection, sealed.seq)
+    if name not in sealed.heads:
+        neighbours = prove_absence(sealed.heads, name)
+        return StandingStream(name=name, size=0, last_seq=NO_ENTRY, seal=seal, leaves=neighbours)
+    leaf = prove_stream(sealed.heads, name)
+    return StandingStream(name=name, size=leaf.size, last_seq=leaf.last_seq, seal=seal, leaves=(leaf,))
+
+
+class StreamFile(Struct, frozen=True, kw_only=True):
+    """A stream file that is about to be written."""
+
+    origin: str
+    stands: StandingStream
+    checkpoint: bytes
+    size: int
+    """Of the tree that the checkpoint and the proofs are of."""
+
+
+def open_stream_file(
+    connection: sa.Connection, caller: Caller, owner: str, *, name: str, origin: str, signers: Sequence[Signer]
+) -> StreamFile:
+    """Fix what a stream file will hold: the stream at its latest seal, under a checkpoint of the present tree."""
+    stands = standing(connection, caller, owner, name=name)
+    head = read_head(connection)
+    checkpoint = sign_checkpoint(Checkpoint(origin=origin, size=head.size, root=head.root), signers)
+    return StreamFile(origin=origin, stands=stands, checkpoint=checkpoint, size=head.size)
+
+
+def stream_file_lines(engine: sa.Engine, file: StreamFile) -> Iterator[bytes]:
+    """Give the lines of a stream file. What is in it never changes any more, so that it needs no one snapshot."""
+    stands = file.stands
+    header = Header(
+        entries=stands.size,
+        format=FORMAT,
+        origin=file.origin,
+        sealed=stands.seal.seq,
+        size=file.size,
+        stream=stands.name,
+    )
+    with engine.connect() as connection:
+        seal = _proved(connection, stands.seal, file.size)
+    return format_stream_file(header, file.checkpoint, seal, stands.leaves, _entries(engine, file))
+
+
+def _entries(engine: sa.Engine, file: StreamFile) -> Iterator[Proved]:
+    last_seq, name = file.stands.last_seq, file.stands.name
+    while last_seq != NO_ENTRY:
+        with engine.connect() as connection:
+            page = list(_walk(connection, name, last_seq, FILE_PAGE))
+            proved = [_proved(connection, entry, file.size) for entry in page]
+        yield from proved
+        last_seq = _previous(page[-1], name)
+
+
+def _proved(connection: sa.Connection, entry: StoredEntry, size: int) -> Proved:
+    return entry.data, prove_inclusion(entry.seq, size, tree_reader(connection))
+
+
+def _walk(connection: sa.Connection, name: str, last_seq: int, limit: int) -> Iterator[StoredEntry]:
+    """Follow a stream back from entry `last_seq`."""
+    for _ in range(limit):
+        if last_seq == NO_ENTRY:
+            return
+        found = read_entry(connection, last_seq)
+        yield found
+        last_seq = _previous(found, name)
+
+
+def _previous(entry: StoredEntry, name: str) -> int:
+    """Give the index of the entry before this one in the stream. Raises NotFound where it is not in the stream."""
+    about = parse_entry(entry.data, seq=entry.seq).about
+    if name not in about:
+        raise NotFound(f"entry of the stream {show(name)}", entry.seq)
+    return about[name][1]
+
+
+def _check_may_read(caller: Caller, owner: str, name: str) -> None:
+    """Raise NotFound unless the caller is the owner's, or the stream is its own organisation's."""
+    require_scope(caller, "read")
+    if caller.org != owner and name != f"org:{caller.org}":
+        raise NotFound("stream", name)

@@ -1,0 +1,315 @@
+"""I8, for a partner: what concerns it is proved to be all that there is, offline, without a look at what others do."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from commands import oblik, refused
+from promised import chained, entries_in, one_batch, replayed, rows_of, verified
+from served import Served, check_problem, serving
+from world import BY, OTHER, OWNER, PARTNER, World, question
+
+from ledger.errors import BadEntry, OblikError, Unverified
+from ledger.events.registry import CredentialIssued, OrganisationEnrolled, OrganisationProposed
+from ledger.log.cosignature import parse_vkey
+from ledger.log.entry import parse_entry
+from ledger.log.note import format_vkey
+from ledger.log.stream_file import verify_stream
+from ledger.log.verify import Replica
+from ledger.services.caller import hash_token
+from ledger.services.streams import seal_all, seal_if_moved
+from ledger.storage.rebuild import rebuild
+from ledger.storage.tables import PROJECTIONS
+
+STREAM = f"org:{PARTNER}"
+LAST_DAY = "2027-12-31T00:00:00.000000Z"
+
+
+def credential(name: str, org: str) -> CredentialIssued:
+    return CredentialIssued(
+        id=name,
+        org=org,
+        holder="reader-1",
+        holder_type="system",
+        scopes=("read",),
+        expires=LAST_DAY,
+        token_sha256=hash_token(name),
+    )
+
+
+@pytest.fixture
+def api(database_url: str, tmp_path: Path):
+    """Give a served world, on each engine in turn, in which partners may read what is theirs."""
+    with serving(database_url, tmp_path) as served:
+        for name, org in (("reader", PARTNER), ("stranger", OTHER)):
+            served.world.append(credential(name, org))
+        served.allowed()
+        yield served
+
+
+def seal(world: World) -> int:
+    return world.service.sequencer.submit(lambda tx: seal_all(tx, BY)).result(30)
+
+
+def get(api: Served, path: str, token: str = "reader"):
+    return api.send("GET", f"/ledger/v1/streams/{path}", token)
+
+
+def keys(world: World) -> list:
+    return [parse_vkey(format_vkey(signer)) for signer in world.service.signers]
+
+
+def file_lines(api: Served, token: str = "reader", stream: str = STREAM) -> list[bytes]:
+    answer = get(api, stream, token)
+    assert answer.status_code == 200, answer.text
+    return answer.content.splitlines(keepends=True)
+
+
+# Sealing --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_seal_speaks_of_every_entry_before_it(world: World):
+    """Also of those of its own batch; the verifier's own fold comes to the same, and so does a rebuild."""
+    with one_batch(world.service.sequencer):
+        proposed = OrganisationProposed(id="new-ee", name="New", country="EST", communities=(), trust_tier=1)
+        first = world.service.sequencer.submit(lambda tx: tx.append(proposed, BY))
+        sealing = world.service.sequencer.submit(lambda tx: seal_all(tx, BY))
+        world.service.sequencer.submit(lambda tx: tx.append(OrganisationEnrolled(id="new-ee"), BY))
+    assert sealing.result(30) == first.result(30) + 1
+    world.ask()
+    seal(world)
+    engine = world.service.engine
+    entry = entries_in(engine)[sealing.result()]
+    assert (entry.about, entry.body["size"]) == ({}, entry.seq)
+    verified(engine)
+    assert replayed(engine).findings == ()
+    before = rows_of(engine, PROJECTIONS)
+    assert rebuild(engine) == {}
+    assert before == rows_of(engine, PROJECTIONS)
+
+
+def test_a_seal_that_fails_leaves_nothing(world: World):
+    """A seal whose command fails is rolled back with the heads that it wrote early; its neighbours are not."""
+
+    def fail(tx) -> None:
+        seal_all(tx, BY)
+        raise ZeroDivisionError
+
+    with one_batch(world.service.sequencer):
+        asked = world.service.sequencer.ask_from_thread(question())
+        failed = world.service.sequencer.submit(fail)
+    assert isinstance(failed.exception(30), ZeroDivisionError)
+    assert entries_in(world.service.engine)[-1].seq == asked.result(30)[0]
+    verified(world.service.engine)
+    seal(world)
+    verified(world.service.engine)
+
+
+def test_streams_are_sealed_when_something_was_written(world: World):
+    """The periodic seal writes nothing after a seal, and something after anything else."""
+
+    def periodic() -> int | None:
+        return world.service.sequencer.submit(lambda tx: seal_if_moved(tx, BY)).result(30)
+
+    first = periodic()
+    assert first == len(entries_in(world.service.engine)) - 1
+    assert periodic() is None
+    world.ask()
+    assert periodic() == first + 2
+
+
+def test_sealing_is_for_administrators_and_auditors(api: Served):
+    """An administrator seals over HTTP; others, and an auditor without the scope, are refused and write nothing."""
+    before = api.size
+    assert api.post("/api/v1/none", "admin").status_code == 404
+    assert api.send("POST", "/ledger/v1/streams/seal", "admin").json() == {"seq": before}
+    for token in ("steward", "auditor", "sato", "reader"):
+        check_problem(api.send("POST", "/ledger/v1/streams/seal", token), 403)
+    assert api.size == before + 1
+
+
+def test_a_false_seal_does_not_verify(world: World):
+    """Whoever writes the database can seal other heads than the entries lead to; the verifier names that entry."""
+    world.ask()
+    seal(world)
+    entries = entries_in(world.service.engine)
+    for change in ({"count": 1}, {"root": "ab" * 32}, {"size": 3}):
+        forged = [*entries[:-1], msgspec.structs.replace(entries[-1], body={**entries[-1].body, **change})]
+        replica = Replica()
+        for data in chained(forged[:-1]):
+            replica.add(data)
+        size = replica.size
+        with pytest.raises(BadEntry, match=f"entry {size}: /body"):
+            replica.add(chained(forged)[-1])
+        assert replica.size == size
+
+
+# Who sees what --------------------------------------------------------------------------------------------------------
+
+
+def test_a_partner_reads_its_own_stream_and_no_other(api: Served):
+    """With the scope `read` a partner has its organisation's stream; all others are not there; the owner has any."""
+    seal(api.world)
+    for path in ("", "/entries", "/proof"):
+        assert get(api, STREAM + path).status_code == 200
+        assert get(api, STREAM + path, "auditor").status_code == 200
+        assert get(api, "dataset:uav" + path, "auditor").status_code == 200
+        for name in (f"org:{OWNER}", f"org:{OTHER}", "dataset:uav", "org:nobody"):
+            check_problem(get(api, name + path), 404)
+        check_problem(get(api, STREAM + path, "stranger"), 404)
+        check_problem(get(api, STREAM + path, "trainer"), 403)
+        check_problem(api.send("GET", f"/ledger/v1/streams/{STREAM}{path}", None), 401)
+    check_problem(api.send("GET", "/ledger/v1/entries", "reader"), 403)
+
+
+def test_a_partner_reads_single_entries_that_concern_it(api: Served):
+    """Of all entries by index, a partner gets those of its stream; the others are not there."""
+    for entry in api.entries():
+        answer = api.send("GET", f"/ledger/v1/entries/{entry.seq}", "reader")
+        assert answer.status_code == (200 if STREAM in entry.about else 404), entry.seq
+
+
+def test_pages_of_a_stream_join_from_its_end(api: Served):
+    """Pages of any size, each before the last entry of the one before it, are the stream, newest first."""
+    wanted = [entry.seq for entry in reversed(api.entries()) if STREAM in entry.about]
+    for limit in (1, 3, 1000):
+        found: list[int] = []
+        while True:
+            before = f"&before={found[-1]}" if found else ""
+            page = get(api, f"{STREAM}/entries?limit={limit}{before}").content.splitlines()
+            if not page:
+                break
+            found += [json.loads(line)["seq"] for line in page]
+        assert found == wanted
+    outside = next(entry.seq for entry in api.entries() if STREAM not in entry.about)
+    check_problem(get(api, f"{STREAM}/entries?before={outside}"), 404)
+    check_problem(get(api, f"{STREAM}/entries?before=1000000"), 404)
+    check_problem(get(api, f"{STREAM}/entries?limit=1001"), 400)
+
+
+def test_before_the_first_seal_nothing_is_proved(api: Served):
+    """Without a seal there is no proof, which is said; a stream that is newer than the seal is told apart."""
+    for path in (STREAM, f"{STREAM}/proof"):
+        assert "never sealed" in check_problem(get(api, path), 409)["detail"]
+    seal(api.world)
+    api.world.append(
+        OrganisationProposed(id="new-ee", name="New", country="EST", communities=(), trust_tier=1),
+        credential("late", "new-ee"),
+    )
+    for path in ("org:new-ee", "org:new-ee/proof"):
+        assert "not there at the latest seal" in check_problem(get(api, path, "late"), 409)["detail"]
+        assert get(api, path, "auditor").status_code == 200
+
+
+# The file -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_file_is_the_whole_stream_and_nothing_else(api: Served):
+    """It verifies with the log's keys alone, and holds the stream's entries up to the seal, the seal, and no other."""
+    wanted = [entry for entry in api.entries() if STREAM in entry.about]
+    sealed = seal(api.world)
+    api.allowed()
+    lines, read = file_lines(api), []
+    found = verify_stream(lines, stream=STREAM, verifiers=keys(api.world), each=read.append)
+    assert read == list(reversed(wanted))
+    assert (found.entries, found.last_seq, found.sealed) == (len(wanted), wanted[-1].seq, sealed)
+    assert found.checkpoint.size == api.size
+    told = [json.loads(line) for line in lines]
+    entries = [line for line in told if "kind" in line]
+    assert {entry["seq"] for entry in entries} == {sealed} | {entry.seq for entry in wanted}
+    names = {json.dumps(leaf["name"]) for line in told for leaf in line.get("leaves", [])}
+    assert names == {json.dumps(STREAM)}
+
+
+def test_the_proof_of_a_stream_is_that_of_its_file(api: Served):
+    """`/proof` gives the same head and seal as the file does."""
+    sealed = seal(api.world)
+    answer = get(api, f"{STREAM}/proof").json()
+    lines = [json.loads(line) for line in file_lines(api)]
+    assert answer["leaves"] == lines[4]["leaves"]
+    assert parse_entry(answer["seal"].encode(), seq=sealed).kind == "streams.sealed"
+    assert (answer["size"], answer["last_seq"]) == (lines[0]["entries"], lines[4]["leaves"][0]["last_seq"])
+
+
+def test_absence_is_proved_to_the_owner(api: Served):
+    """For a name that no stream has, the owner's reader gets a file without entries that verifies."""
+    seal(api.world)
+    for stream in ("org:nobody", "agreement:0", "zzz:z"):
+        found = verify_stream(file_lines(api, "auditor", stream), stream=stream, verifiers=keys(api.world))
+        assert (found.entries, found.last_seq) == (0, -1)
+
+
+def test_a_file_that_leaves_anything_out_does_not_verify(api: Served):
+    """Each entry left out, exchanged, or put elsewhere, each line cut or doubled, each header told otherwise: refused."""
+    seal(api.world)
+    lines = file_lines(api)
+    verify_stream(lines, stream=STREAM, verifiers=keys(api.world))
+    header = json.loads(lines[0])
+    wrong = [[*lines[:i], *lines[i + 1 :]] for i in range(len(lines))]
+    wrong += [[*lines[:i], lines[i], *lines[i:]] for i in range(len(lines))]
+    wrong += [[*lines[:i], lines[i][:-2] + b"\n", *lines[i + 1 :]] for i in range(len(lines))]
+    wrong += [[*lines[:i], *lines[i + 2 :]] for i in range(5, len(lines), 2)]
+    wrong += [[*lines[:5], *lines[i:]] for i in range(7, len(lines), 2)]
+    wrong += [[*lines[:i], lines[i + 2], lines[i + 3], lines[i], lines[i + 1], *lines[i + 4 :]]
+              for i in range(5, len(lines) - 2, 2)]  # fmt: skip
+    wrong += [[_line({**header, "entries": count}), *lines[1 : 5 + 2 * count]] for count in range(header["entries"])]
+    for change in (
+        {"size": 1},
+        {"sealed": 0},
+        {"origin": "elsewhere"},
+        {"stream": "org:x"},
+        {"format": "oblik-stream/2"},
+    ):
+        wrong.append([_line({**header, **change}), *lines[1:]])
+    wrong.append([lines[0], *lines[1:], b"{}\n"])
+    wrong.append([b"x" * 300_000])
+    for attempt in wrong:
+        with pytest.raises(Unverified):
+            verify_stream(attempt, stream=STREAM, verifiers=keys(api.world))
+
+
+def _line(value: dict) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def test_a_file_of_another_stream_log_or_key_does_not_verify(api: Served):
+    """The name that is asked for, and every key that is given, have to be those of the file."""
+    seal(api.world)
+    lines = file_lines(api)
+    with pytest.raises(Unverified, match="is not oblik-stream/1 of"):
+        verify_stream(lines, stream=f"org:{OTHER}", verifiers=keys(api.world))
+    with pytest.raises(Unverified, match="no key was given"):
+        verify_stream(lines, stream=STREAM, verifiers=[])
+    stranger = parse_vkey("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k")
+    for given in ([stranger], [*keys(api.world), stranger]):
+        with pytest.raises(OblikError):
+            verify_stream(lines, stream=STREAM, verifiers=given)
+
+
+def test_the_command_fetches_and_verifies(api: Served, tmp_path: Path):
+    """A partner's machine: fetched once with its token, verified offline; from the service at once; and refused."""
+    seal(api.world)
+    given = [part for signer in api.world.service.signers for part in ("--vkey", format_vkey(signer))]
+    url, token = str(api.http.base_url).rstrip("/"), {"OBLIK_TOKEN": "reader"}
+    done = oblik("stream", "fetch", "own.jsonl", "--stream", STREAM, "--url", url, cwd=tmp_path, env=token)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    offline = oblik("stream", "verify", "own.jsonl", "--stream", STREAM, *given, cwd=tmp_path)
+    assert offline.returncode == 0, offline
+    assert offline.stdout.startswith("verified: ")
+    online = oblik("stream", "verify", url, "--stream", STREAM, *given, cwd=tmp_path, env=token)
+    assert online.stdout.splitlines()[0] == offline.stdout.splitlines()[0]
+    lines = (tmp_path / "own.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "cut.jsonl").write_bytes(b"".join([*lines[:5], *lines[7:]]))
+    refused(oblik("stream", "verify", "cut.jsonl", "--stream", STREAM, *given, cwd=tmp_path), code=1)
+    refused(oblik("stream", "verify", "none", "--stream", STREAM, *given, cwd=tmp_path), "cannot be read", code=2)
+    again = ("stream", "fetch", "own.jsonl", "--stream", STREAM, "--url", url)
+    refused(oblik(*again, cwd=tmp_path, env=token), "is there already", code=2)
+    other = ("stream", "fetch", "other.jsonl", "--stream", "org:orion-pl", "--url", url)
+    refused(oblik(*other, cwd=tmp_path, env=token), "answered 404", code=2)
+    refused(oblik(*other, cwd=tmp_path), "OBLIK_TOKEN is not set", code=2)
+    clear = ("stream", "fetch", "other.jsonl", "--stream", STREAM, "--url", "http://ledger.example")
+    refused(oblik(*clear, cwd=tmp_path, env=token), "not over https", code=2)
+    wrong = ("stream", "verify", "own.jsonl", "--stream", STREAM, "--vkey", "nonsense")
+    refused(oblik(*wrong, cwd=tmp_path), "--vkey", code=2)
+    assert sorted(path.name for path in tmp_path.glob("*.jsonl*")) == ["cut.jsonl", "own.jsonl"]
