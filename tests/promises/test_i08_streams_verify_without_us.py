@@ -241,7 +241,7 @@ def test_absence_is_proved_to_the_owner(api: Served):
 
 
 def test_a_file_that_leaves_anything_out_does_not_verify(api: Served):
-    """Each entry left out, exchanged, or put elsewhere, each line cut or doubled, each header told otherwise: refused."""
+    """Entries left out, exchanged or moved, lines cut or doubled, a header that tells otherwise: each is refused."""
     seal(api.world)
     lines = file_lines(api)
     verify_stream(lines, stream=STREAM, verifiers=keys(api.world))
