@@ -83,7 +83,7 @@ def check_absence(seal: Seal, name: str, neighbours: Sequence[StreamLeaf]) -> No
         check_stream(seal, leaf)
     before = [leaf for leaf in neighbours if _order(leaf.name) < _order(name)]
     after = [leaf for leaf in neighbours if _order(leaf.name) > _order(name)]
-    if len(before) > 1 or len(after) > 1 or len(before) + len(after) != len(neighbours):
+    if len(before) > 1 or len(after) > 1 or len(before) + len(after) != len(neighbours):  # one proof has one form
         raise BadProof(f"the heads given are not the neighbours of {show(name)}")
     left = before[0].index if before else -1
     right = after[0].index if after else seal.count

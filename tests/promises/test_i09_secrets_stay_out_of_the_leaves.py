@@ -178,6 +178,16 @@ def test_a_reader_is_named_by_those_who_may(api: Served, status, token, body, de
     api.refused(status, f"entries/{seq}/disclosures/{FIELD}/readers", token, body, detail)
 
 
+def test_a_reader_holds_a_token_of_an_enrolled_organisation(api: Served):
+    """Whose token was revoked, or whose organisation is only proposed, is not named."""
+    seq = requested(api.world)
+    api.ok("credentials/stranger/revocation", "admin", {"reason": "test"})
+    path = f"entries/{seq}/disclosures/{FIELD}/readers"
+    api.refused(404, path, "steward", named(OTHER, "reader-1", "system"), "with a token called")
+    api.ok("organisations", "admin", {"id": "new-ee", "name": "New", "country": "EST", "trust_tier": 1})
+    api.refused(409, path, "steward", named("new-ee"), "is not enrolled")
+
+
 def test_what_was_never_sealed_is_not_shown(api: Served):
     """A field that the entry did not seal, or that no entry has, is 404; a reader who was named before is 409."""
     seq = requested(api.world)

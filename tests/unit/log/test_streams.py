@@ -22,7 +22,7 @@ from ledger.log.streams import (
     seal_streams,
 )
 
-NAMES = ("agreement:a", "dataset:b", "org:Z", "org:a", "org:a-b", "org:ab", "org:é", "org:\U0001f600", "weights:w")
+NAMES = ("agreement:a", "dataset:b", "org:Z", "org:a", "org:a-b", "org:ab", "org:é", "org:\ufb01", "org:\U0001f600")
 
 
 def heads(count: int) -> dict[str, tuple[int, int]]:
@@ -63,7 +63,7 @@ def test_every_head_is_proved(count):
 def test_every_gap_is_proved(count):
     """Before, between and behind the streams of trees of each size, the absence of a name verifies."""
     found = heads(count)
-    for name in ("a", "dataset:a", "dataset:bb", "org:a!", "org:aa", "zz", "\U0001f601"):
+    for name in ("a", "dataset:a", "dataset:bb", "org:a!", "org:aa", "zz", "\U0001f601", "org:\ufb02"):
         neighbours = prove_absence(found, name)
         assert len(neighbours) <= 2
         check_absence(seal(found), name, neighbours)
@@ -83,6 +83,16 @@ def test_no_absence_is_proved_of_what_is_there():
                 check_absence(seal(found), name, neighbours)
     with pytest.raises(BadProof):
         check_absence(seal(found), "zz", (msgspec.structs.replace(proved[0], size=99),))
+
+
+def test_an_absence_has_one_proof():
+    """A head more than the neighbours, however true, makes it another proof, which is refused."""
+    found = heads(6)
+    last = prove_absence(found, "zz")
+    with pytest.raises(BadProof, match="are not the neighbours"):
+        check_absence(seal(found), "zz", (*last, prove_stream(found, "org:Z")))
+    with pytest.raises(BadProof, match="are not the neighbours"):
+        check_absence(seal(found), last[0].name, last)
 
 
 def test_what_is_not_there_is_not_proved():
