@@ -123,7 +123,7 @@ def entry(act: Act, seq: Index) -> Response:
 )
 def receipt(act: Act, seq: Index) -> PlainTextResponse:
     """Give the receipt of an entry (C2SP tlog-proof): for readers, and for the organisation whose decision it is."""
-    note = act.reading(lambda connection, by: receipts.note_over(connection, by, seq=seq))
+    note = act.reading(lambda connection, by: receipts.note_over(connection, by, act.owner, seq=seq))
     if note is None:
         note = act.service.publisher.fresh().result(PUBLISHED_WITHIN_SECONDS).note
     found = act.reading(lambda connection, _by: receipts.receipt(connection, seq, note))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from ledger.api import models as m
 from ledger.api.acting import Act, ServiceOf
 from ledger.api.management import PROBLEMS
-from ledger.api.reading import ENTRY_EXAMPLE, NDJSON
+from ledger.api.reading import ENTRY_EXAMPLE, NDJSON, PUBLISHED_WITHIN_SECONDS
 from ledger.api.strict import StrictRoute
 from ledger.log.streams import StreamLeaf
 from ledger.services import streams
@@ -57,11 +57,8 @@ async def seal(act: Act) -> m.Written:
 )
 def stream_file(act: Act, service: ServiceOf, name: StreamName) -> StreamingResponse:
     """Give a stream whole, as it was sealed last, with all its proofs (scope `read`; of the owner, or one's own)."""
-    file = act.reading(
-        lambda connection, by: streams.open_stream_file(
-            connection, by, act.owner, name=name, origin=service.origin, signers=service.signers
-        )
-    )
+    note = service.publisher.fresh().result(PUBLISHED_WITHIN_SECONDS).note
+    file = act.reading(lambda connection, by: streams.open_stream_file(connection, by, act.owner, name=name, note=note))
     return StreamingResponse(streams.stream_file_lines(service.engine, file), media_type=NDJSON)
 
 

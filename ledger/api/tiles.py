@@ -59,7 +59,7 @@ def timestamps(service: ServiceOf) -> Response:
 )
 def bundle(act: Act, path: str, accept_encoding: Annotated[str, Header()] = "") -> Response:
     """Give 256 entries, or as many as the path says (scope `read`)."""
-    found = act.reading(lambda connection, by: tiles.one_bundle(connection, by, f"tile/entries/{path}"))
+    found = act.reading(lambda connection, by: tiles.one_bundle(connection, by, act.owner, f"tile/entries/{path}"))
     return _packed(found, accept_encoding)
 
 

@@ -40,14 +40,19 @@ def page_of_entries(
     connection: sa.Connection, caller: Caller, owner: str, *, start: int, limit: int
 ) -> list[StoredEntry]:
     """Give up to `limit` entries from index `start`. For the owner's holders of the `read` scope."""
-    require_scope(caller, "read")
-    if caller.org != owner:
-        own = f"`/ledger/v1/streams/org:{caller.org}/entries` has those that concern you"
-        raise Forbidden(f"the whole ledger is for readers of `{owner}`", help=own)
+    check_reads_all(caller, owner)
     if not 1 <= limit <= MAX_PAGE:
         raise Malformed("/limit", f"is not between 1 and {MAX_PAGE:,}")
     head = read_head(connection)
     return list(read_entries(connection, start, min(start + limit, head.size)))
+
+
+def check_reads_all(caller: Caller, owner: str) -> None:
+    """Raise Forbidden unless the caller is one of the owner's readers."""
+    require_scope(caller, "read")
+    if caller.org != owner:
+        own = f"`/ledger/v1/streams/org:{caller.org}/entries` has those that concern you"
+        raise Forbidden(f"the whole ledger is for readers of `{owner}`", help=own)
 
 
 def one_entry(connection: sa.Connection, caller: Caller, owner: str, *, seq: int) -> StoredEntry:

@@ -2,35 +2,41 @@
 
 import sqlalchemy as sa
 
-from ledger.errors import NotFound
+from ledger.errors import Forbidden, NotFound
+from ledger.events.decisions import DecisionRecorded
 from ledger.log.checkpoint import parse_checkpoint
 from ledger.log.entry import parse_entry
 from ledger.log.note import parse_note
 from ledger.log.proof import prove_inclusion
 from ledger.log.receipt import format_receipt
 from ledger.services.caller import Caller
+from ledger.services.reading import one_entry
 from ledger.storage.publication import read_publication
 from ledger.storage.reading import read_entry, tree_reader
 
 
-def note_over(connection: sa.Connection, caller: Caller, *, seq: int) -> bytes | None:
+def note_over(connection: sa.Connection, caller: Caller, owner: str, *, seq: int) -> bytes | None:
     """Give the checkpoint that everybody is shown, where it covers the entry; None where a newer one is needed.
 
-    For holders of the `read` scope, for who made the entry, and for the organisations that it concerns. Raises
-    NotFound to all others, whether there is such an entry or not.
+    For who may read the entry, who made it, and the organisation whose decision it is. Raises NotFound to all others,
+    whether there is such an entry or not.
     """
-    _check_concerned(connection, caller, seq)
+    _check_concerned(connection, caller, owner, seq)
     publication = read_publication(connection)
     if publication is None or seq >= publication.public_size:
         return None
     return publication.public
 
 
-def _check_concerned(connection: sa.Connection, caller: Caller, seq: int) -> None:
+def _check_concerned(connection: sa.Connection, caller: Caller, owner: str, seq: int) -> None:
     entry = parse_entry(read_entry(connection, seq).data, seq=seq)
-    concerned = entry.by == caller.by or f"org:{caller.org}" in entry.about
-    if not concerned and "read" not in caller.scopes:
-        raise NotFound("entry", seq)
+    own_decision = entry.kind == DecisionRecorded.KIND and f"org:{caller.org}" in entry.about
+    if own_decision or entry.by == caller.by:
+        return
+    try:
+        one_entry(connection, caller, owner, seq=seq)
+    except Forbidden:
+        raise NotFound("entry", seq) from None
 
 
 def receipt(connection: sa.Connection, seq: int, note: bytes) -> bytes:

@@ -10,15 +10,15 @@ from msgspec import Struct
 
 from ledger.errors import Conflict, Malformed, NotFound, show
 from ledger.events.streams import StreamsSealed
-from ledger.log.checkpoint import Checkpoint, sign_checkpoint
+from ledger.log.checkpoint import parse_checkpoint
 from ledger.log.entry import parse_entry
-from ledger.log.note import Signer
+from ledger.log.note import parse_note
 from ledger.log.proof import prove_inclusion
 from ledger.log.stream_file import FORMAT, Header, Proved, format_stream_file
 from ledger.log.streams import StreamLeaf, prove_absence, prove_stream, seal_streams
 from ledger.services.caller import Caller, require_role, require_scope
 from ledger.services.reading import MAX_PAGE
-from ledger.storage.reading import StoredEntry, read_entry, read_head, tree_reader
+from ledger.storage.reading import StoredEntry, read_entry, tree_reader
 from ledger.storage.streams import read_latest_seal, read_sealed_heads, read_stream_head
 from ledger.storage.tail import NO_ENTRY
 from ledger.storage.transaction import Transaction
@@ -105,14 +105,16 @@ class StreamFile(Struct, frozen=True, kw_only=True):
     """Of the tree that the checkpoint and the proofs are of."""
 
 
-def open_stream_file(
-    connection: sa.Connection, caller: Caller, owner: str, *, name: str, origin: str, signers: Sequence[Signer]
-) -> StreamFile:
-    """Fix what a stream file will hold: the stream at its latest seal, under a checkpoint of the present tree."""
+def open_stream_file(connection: sa.Connection, caller: Caller, owner: str, *, name: str, note: bytes) -> StreamFile:
+    """Fix what a stream file will hold: the stream at its latest seal, under a signed checkpoint.
+
+    Raises Conflict where the streams were sealed after the checkpoint was signed.
+    """
     stands = standing(connection, caller, owner, name=name)
-    head = read_head(connection)
-    checkpoint = sign_checkpoint(Checkpoint(origin=origin, size=head.size, root=head.root), signers)
-    return StreamFile(origin=origin, stands=stands, checkpoint=checkpoint, size=head.size)
+    checkpoint = parse_checkpoint(parse_note(note)[0])
+    if stands.seal.seq >= checkpoint.size:
+        raise Conflict("the streams were sealed just now", help="ask again")
+    return StreamFile(origin=checkpoint.origin, stands=stands, checkpoint=note, size=checkpoint.size)
 
 
 def stream_file_lines(engine: sa.Engine, file: StreamFile) -> Iterator[bytes]:

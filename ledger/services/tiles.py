@@ -16,7 +16,8 @@ from ledger.log.merkle import TILE_HEIGHT
 from ledger.log.note import parse_note
 from ledger.log.proof import root_at
 from ledger.log.tile import MAX_LEVEL, TILE_WIDTH, format_bundle, parse_tile_path, tile_path
-from ledger.services.caller import Caller, require_scope
+from ledger.services.caller import Caller
+from ledger.services.reading import check_reads_all
 from ledger.storage.engine import snapshot
 from ledger.storage.publication import read_publication, read_timestamps
 from ledger.storage.reading import read_attachments, read_entries, tile_rows, tree_reader
@@ -33,9 +34,9 @@ def public_checkpoint(connection: sa.Connection) -> bytes:
     return publication.public
 
 
-def one_bundle(connection: sa.Connection, caller: Caller, path: str) -> bytes:
-    """Give a bundle of entries. For holders of the `read` scope. Raises NotFound as `one_tile` does."""
-    require_scope(caller, "read")
+def one_bundle(connection: sa.Connection, caller: Caller, owner: str, path: str) -> bytes:
+    """Give a bundle of entries. For the owner's holders of the `read` scope. Raises NotFound as `one_tile` does."""
+    check_reads_all(caller, owner)
     return one_tile(connection, path)
 
 
