@@ -153,6 +153,15 @@ def test_what_is_no_answer_is_told_as_none(behave):
         client(url).add_checkpoint(0, [], NOTE)
 
 
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+def test_a_redirect_is_not_followed(status):
+    """Not even to where the right answer is."""
+    with liar(answering(GOOD)) as elsewhere:
+        location = f"Location: {elsewhere}/add-checkpoint\r\n"
+        with liar(answering(b"", status=status, headers=location)) as url, pytest.raises(NoAnswer, match="answered 30"):
+            client(url).add_checkpoint(0, [], NOTE)
+
+
 def endless(connection: socket.socket, head: bytes, part: bytes) -> None:
     connection.sendall(head)
     while True:
@@ -376,20 +385,24 @@ def test_after_a_409_it_is_asked_once_more_from_there(heard, cosign):
 
 
 def test_a_smaller_checkpoint_than_the_last_is_dropped(heard, cosign):
-    """Offers may come out of order."""
-    asked = []
+    """Offers may come out of order: after 11, while the witness is busy, 12 and then 5; it is asked for 12."""
+    asked, let_go = threading.Event(), threading.Event()
 
     def behave(connection: socket.socket, request: bytes) -> None:
-        asked.append(request)
+        asked.set()
+        let_go.wait(PATIENCE)
         text = request.partition(b"\n\n")[2].partition(b"\n\n")[0] + b"\n"
         answering(lines_by(keys(), text))(connection, request)
 
     with liar(behave) as url:
         cosigning = cosign(client(url))
-        for size in (11, 5, 12):
-            cosigning.offer(LOG.note(size), size)
+        cosigning.offer(LOG.note(11), 11)
+        assert asked.wait(PATIENCE)
+        cosigning.offer(LOG.note(12), 12)
+        cosigning.offer(LOG.note(5), 5)
+        let_go.set()
         heard.wait_for(text_of(12))
-    assert text_of(5) not in [text for text, _ in heard.lines]
+    assert [text for text, _ in heard.lines] == [text_of(11), text_of(12)]
 
 
 @pytest.mark.parametrize("where", ["prove", "on_cosigned"])
