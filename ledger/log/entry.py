@@ -11,6 +11,7 @@ An entry is hashed as its bytes stand; `parse_entry` accepts only the bytes that
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -62,7 +63,10 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_decode = msgspec.json.Decoder(Entry).decode
+_decoder = msgspec.json.Decoder(Entry)
+_decode = _decoder.decode
+_encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines  # what is decoded has its fields in order
+_ends_of_text = re.compile(rb'[\x80-\xff](?:[^"\\]++|\\.)*+"(:?)').finditer
 _is_kind = lru_cache(maxsize=256)(re.compile(r"[a-z_]+(?:\.[a-z_]+)+").fullmatch)  # there are some dozens of kinds
 _is_hash = re.compile(r"[0-9a-f]{64}").fullmatch
 _is_commitment = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]").fullmatch  # 256 bits leave two of the last six 0
@@ -114,13 +118,57 @@ def parse_unplaced(data: bytes) -> Entry:
     return parse_entry(data, seq=seq if isinstance(seq, int) else 0)
 
 
+def parse_entries(run: Sequence[bytes], *, seq: int, prevs: Sequence[str]) -> list[Entry]:
+    """Read consecutive entries, at least one, the first at index `seq`: each as `parse_entry` with its own of `prevs`.
+
+    Raises BadEntry. Holds them all in memory, so a caller gives some dozens at once.
+    """
+    entries = _parse_lines(run)
+    if entries is not None and _fields_hold(entries, seq, prevs):
+        return entries
+    numbered = enumerate(zip(run, prevs, strict=True), start=seq)
+    return [parse_entry(data, seq=index, prev=prev) for index, (data, prev) in numbered]
+
+
+def _parse_lines(run: Sequence[bytes]) -> list[Entry] | None:
+    """Decode, encode again, compare, all at once as lines. None where this cannot tell.
+
+    Canonical entries hold no newline. So where there are as many of them as `run` has items, and their lines make the
+    same bytes, no item holds one either, and each item is its entry's line.
+    """
+    lines = b"\n".join([*run, b""])
+    try:
+        entries = _decoder.decode_lines(lines)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(entries) != len(run) or max(map(len, run)) > MAX_ENTRY_BYTES or _encode_lines(entries) != lines:
+        return None
+    return entries if _has_ascii_keys(lines) else None
+
+
+def _has_ascii_keys(canonical_json: bytes) -> bool:
+    """Tell whether all text beyond ASCII is in values: of texts, only a key is followed by a colon."""
+    return canonical_json.isascii() or not any(end[1] for end in _ends_of_text(canonical_json))
+
+
+def _fields_hold(entries: Sequence[Entry], seq: int, prevs: Sequence[str]) -> bool:
+    """Tell whether `_check_fields` finds nothing in any of them. False where this cannot tell."""
+    return (
+        [entry.seq for entry in entries] == list(range(seq, seq + len(entries)))
+        and [entry.prev for entry in entries] == prevs
+        and all(map(_is_ordinary_time, {entry.at for entry in entries}))
+        and all(map(_is_kind, {entry.kind for entry in entries}))
+        and all(map(_is_commitment, [text for entry in entries if entry.sealed for text in entry.sealed.values()]))
+    )
+
+
 def _parse_quickly(data: bytes) -> Entry | None:
-    """Decode, encode again, compare. None where this cannot tell: text beyond ASCII, deep bodies, whatever is wrong."""
+    """Decode, encode again, compare. None where this cannot tell: deep bodies, whatever is wrong."""
     try:
         entry = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return entry if data.isascii() and _encode(entry) == data else None
+    return entry if _encode(entry) == data and _has_ascii_keys(data) else None
 
 
 def _parse_exactly(data: bytes) -> Entry:

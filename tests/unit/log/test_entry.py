@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import BadEntry, Malformed, TooLarge
@@ -15,8 +15,11 @@ from ledger.log.entry import (
     GENESIS_PREV,
     MAX_ENTRY_BYTES,
     Entry,
+    _parse_exactly,
+    _parse_quickly,
     format_entry,
     format_time,
+    parse_entries,
     parse_entry,
     parse_time,
 )
@@ -158,6 +161,107 @@ def test_every_cut_and_every_flipped_bit_is_refused_or_another_entry() -> None:
         except BadEntry:
             continue
         assert copy == format_entry(entry) != data
+
+
+def exactly(data: bytes) -> Entry | None:
+    """Read by the rules of `canonical` alone, the slow way that every quicker one has to agree with."""
+    try:
+        return _parse_exactly(data)
+    except (Malformed, TooLarge):
+        return None
+
+
+def parsed(data: bytes, seq: int, prev: str) -> Entry | str:
+    """Give the entry, or the words with which it is refused."""
+    try:
+        return parse_entry(data, seq=seq, prev=prev)
+    except BadEntry as error:
+        return str(error)
+
+
+def parsed_together(run: list[bytes], seq: int, prevs: list[str]) -> list[Entry] | str:
+    try:
+        return parse_entries(run, seq=seq, prevs=prevs)
+    except BadEntry as error:
+        return str(error)
+
+
+BODIES = st.dictionaries(
+    st.text('abĐя"\\:', max_size=3),
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**54), 2**54) | st.text('ab"\\\n:є/\x1f𝄞', max_size=6),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "ab", "ñ"]), inner),
+        max_leaves=6,
+    ),
+    max_size=3,
+)
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "about": st.sampled_from([{}, {"a": [0, -1], "b": [0, 2**53]}, {"é": [0, -1]}, {"a": [0]}]),
+        "at": st.sampled_from(["2026-02-29T09:30:00.123456Z", "2028-02-29T00:00:00.000000Z", "now"]),
+        "body": BODIES,
+        "by": st.sampled_from([{}, {"org": "ї"}, {"ї": "a"}, {"org": 1}]),
+        "kind": st.sampled_from(["a.b", "grant", "a.є"]),
+        "prev": st.sampled_from(["cd" * 32, "AB" * 32, ""]),
+        "sealed": st.sampled_from([{}, {"x": "A" * 43}, {"x": "A" * 42}, {"є": "A" * 43}, None]),
+        "v": st.sampled_from([0, 1, 2, 2**53]),
+    },
+)
+DAMAGE = st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=2), st.integers(0, 2)), max_size=2)
+
+
+@settings(max_examples=600)
+@given(st.lists(st.tuples(CHANGES, DAMAGE), min_size=1, max_size=4), st.integers(0, 5))
+def test_entries_parsed_together_are_those_parsed_one_by_one(parts: list[Any], stray: int) -> None:
+    """Whatever entries hold, and whatever is done to their bytes: the same are accepted, the rest in the same words."""
+    run = []
+    for i, (changes, damage) in enumerate(parts):
+        fields = {name: value for name, value in (FIELDS | {"seq": 17 + i} | changes).items() if value is not None}
+        data = json.dumps(fields, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+        for place, put, cut in damage:
+            at = place % (len(data) + 1)
+            data = data[:at] + put + data[at + cut :]
+        run.append(data)
+    quickly = [_parse_quickly(data) for data in run]
+    assert quickly == [exactly(data) if entry is not None else None for data, entry in zip(run, quickly, strict=True)]
+    prevs = ["ab" * 32] * len(run)
+    one_by_one = [parsed(data, 17 + i, prevs[i]) for i, data in enumerate(run)]
+    refused = [words for words in one_by_one if isinstance(words, str)]
+    assert (refused[0] if refused else one_by_one) == parsed_together(run, 17, prevs)
+    if not refused and stray < len(run):  # a newline that only moves from one to the other
+        run[stray : stray + 1] = run[stray].split(b",", 1)
+        assert isinstance(parsed_together(run, 17, ["ab" * 32] * len(run)), str)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        [raw() + b"\n" + raw(seq=18), b""],
+        [raw() + b"\n", raw(seq=18)],
+        [raw(), b"\n" + raw(seq=18)],
+        [raw() + b"\n" + raw(seq=18)],
+        [raw()[:100], raw()[100:]],
+        [raw(), b""],
+    ],
+)
+def test_lines_that_were_moved_between_entries_are_refused(run: list[bytes]) -> None:
+    """The bytes of each entry count, not those of all of them together."""
+    assert isinstance(parsed_together(run, 17, ["ab" * 32] * len(run)), str)
+
+
+def test_an_entry_over_the_limit_is_refused_among_others() -> None:
+    """The limit holds for each."""
+    room = MAX_ENTRY_BYTES - len(format_entry(make(body={"a": ""})))
+    good, long = (raw(body={"a": "x" * (room + more)}) for more in (0, 1))
+    assert parse_entries([good], seq=17, prevs=["ab" * 32])[0].seq == 17
+    assert "65,535" in str(parsed_together([long], 17, ["ab" * 32]))
+
+
+def test_long_text_beyond_ascii_is_read_in_no_time() -> None:
+    """Text of any script takes time in proportion to its length: 60 kB of it, full of quotes, as any other."""
+    data = raw(body={"a": '"є:\\' * 8_000})
+    assert parse_entries([data], seq=17, prevs=["ab" * 32])[0].seq == 17
 
 
 def test_the_hash_before_may_be_demanded() -> None:

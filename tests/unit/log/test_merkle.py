@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed
-from ledger.log.merkle import EMPTY_ROOT, CompactRange, hash_leaf, hash_node
+from ledger.log.merkle import EMPTY_ROOT, CompactRange, hash_leaf, hash_leaves, hash_node, hash_tile
 
 LEAVES = [hash_leaf(i.to_bytes(3)) for i in range(70_000)]
 
@@ -51,6 +51,27 @@ def test_append_gives_each_completed_row_of_the_tile_levels_once() -> None:
     assert len(completed) == 274
     for level, i, value in completed:
         assert mth(i << 8 * level, (i + 1) << 8 * level) == value
+
+
+def test_many_leaves_hash_as_each_of_them() -> None:
+    """One call for many, in their order."""
+    run = [i.to_bytes(3) for i in range(600)]
+    assert LEAVES[:600] == hash_leaves(run)
+    assert hash_leaves([]) == []
+
+
+def test_a_tile_added_at_once_is_its_leaves_one_by_one() -> None:
+    """Edge, root and completed rows are the same, over 273 tiles and the leaves after them."""
+    edge, by_tile = CompactRange(), CompactRange()
+    for start in range(0, len(LEAVES) - 255, 256):
+        tile = LEAVES[start : start + 256]
+        assert mth(start, start + 256) == hash_tile(tile)
+        assert [row for leaf in tile for row in edge.append(leaf)] == by_tile.append_tile(hash_tile(tile))
+        assert (edge.size, edge.hashes) == (by_tile.size, by_tile.hashes)
+    assert edge.append(LEAVES[0]) == by_tile.append(LEAVES[0])
+    assert edge.root() == by_tile.root()
+    with pytest.raises(ValueError, match="no tile begins"):
+        by_tile.append_tile(LEAVES[0])
 
 
 @given(st.integers(0, 500), st.integers(1, 40))

@@ -1,5 +1,6 @@
 """The chain rule: whatever is done to a small chain is found, and the entry is named."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from ledger.errors import BadCheckpoint, BadEntry
 from ledger.log.checkpoint import Checkpoint
 from ledger.log.entry import Entry, format_entry, parse_entry
-from ledger.log.merkle import EMPTY_ROOT, CompactRange, hash_leaf
-from ledger.log.verify import Replica
+from ledger.log.merkle import EMPTY_ROOT, CompactRange, hash_leaf, hash_leaves
+from ledger.log.verify import ENTRIES_AT_ONCE, Replica, verify_span
 
 
 def verify(entries: Sequence[bytes]) -> Replica:
@@ -154,8 +155,138 @@ def test_a_checkpoint_of_another_size_is_refused(chain: Sequence[bytes]) -> None
             verify(chain[:3]).check(other)
 
 
-def test_a_chain_longer_than_a_tile_verifies() -> None:
-    """600 entries in one stream lead to the root that their leaves have."""
+# Spans ----------------------------------------------------------------------------------------------------------------
+
+
+def joined(entries: Sequence[bytes], cuts: Sequence[int]) -> Replica:
+    """Verify in spans cut at these places. Asserts that each is taken."""
+    replica = Replica()
+    for start, stop in itertools.pairwise([0, *cuts, len(entries)]):
+        span = verify_span(start, entries[start:stop])
+        assert span is not None
+        assert replica.join(span)
+    return replica
+
+
+def taken(entries: Sequence[bytes], cut: int) -> bool:
+    """Tell whether entries verify as two spans."""
+    replica = Replica()
+    for start, run in ((0, entries[:cut]), (cut, entries[cut:])):
+        span = verify_span(start, run) if run else None
+        if run and (span is None or not replica.join(span)):
+            return False
+    return True
+
+
+def state(replica: Replica) -> tuple[Any, ...]:
+    return (*(value for name, value in sorted(vars(replica).items()) if name != "_range"), replica.root())
+
+
+def test_spans_lead_to_the_same_replica_as_entries_one_by_one(chain: Sequence[bytes], long_chain: list[bytes]) -> None:
+    """Wherever a chain is cut into spans, tree, streams, kinds, first and last are the same."""
+    for cut in range(1, len(chain)):
+        assert state(verify(chain)) == state(joined(chain, [cut]))
+    for cuts in ([], [1], [255], [256], [257], [256, 512], [256, 300, 599], [100, 512], list(range(1, 600))):
+        assert state(verify(long_chain)) == state(joined(long_chain, cuts))
+
+
+def test_a_span_goes_on_from_entries_and_entries_from_a_span(long_chain: list[bytes]) -> None:
+    """The two ways may be mixed."""
+    replica = verify(long_chain[:256])
+    span = verify_span(256, long_chain[256:520])
+    assert span is not None
+    assert replica.join(span)
+    for data in long_chain[520:]:
+        replica.add(data)
+    assert state(verify(long_chain)) == state(replica)
+
+
+def test_no_changed_byte_passes_as_a_span(chain: Sequence[bytes]) -> None:
+    """Whatever one by one is refused is refused in spans, on either side of a cut; what is not leads to the same."""
+    for i, data in enumerate(chain):
+        for place in range(0, len(data), 3):
+            changed = [*chain[:i], data[:place] + bytes([data[place] ^ 0x01]) + data[place + 1 :], *chain[i + 1 :]]
+            for cut in (0, i, i + 1):
+                assert verifies(changed) == taken(changed, cut)
+
+
+def verifies(entries: Sequence[bytes]) -> bool:
+    try:
+        verify(entries)
+    except BadEntry:
+        return False
+    return True
+
+
+def test_each_removal_and_swap_is_refused_in_spans(chain: Sequence[bytes]) -> None:
+    """Within a span, and where two meet."""
+    for i in range(len(chain) - 1):
+        for cut in range(len(chain)):
+            assert not taken([*chain[:i], *chain[i + 1 :]], cut)
+            assert not taken([*chain[:i], chain[i + 1], chain[i], *chain[i + 2 :]], cut)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3, 4])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prev": "0" * 64},
+        {"at": "2026-11-21T09:29:59.999999Z"},
+        {"about": {"org:o0": (0, -1)}},
+        {"about": {"org:o0": (3, 2)}},
+        {"about": {"org:o0": (2, 1)}},
+        {"about": {"org:new": (1, -1)}},
+        {"about": {"org:new": (0, 2)}},
+        {"about": {"dataset:d": (2, 3), "org:o0": (1, 2)}},
+    ],
+)
+def test_each_rule_of_the_chain_stands_alone_in_spans(
+    chain: Sequence[bytes], changes: dict[str, Any], cut: int
+) -> None:
+    """One field wrong, all else right, is refused in a span and at the edge of one; nothing is taken then."""
+    assert taken(chain[:5], cut)
+    wrong = [*chain[:4], change(chain[4], 4, **changes)]
+    assert not taken(wrong, cut)
+    replica, span = verify(chain[:4]), verify_span(4, wrong[4:])
+    before = state(replica)
+    assert span is None or not replica.join(span)
+    assert before == state(replica)
+
+
+def test_a_span_holds_the_hashes_that_are_stored_beside_it(chain: Sequence[bytes]) -> None:
+    """One that is another, or one too few, and there is no span."""
+    leaves = hash_leaves(chain)
+    assert verify_span(0, chain, leaves) == verify_span(0, chain)
+    assert verify_span(0, chain, leaves[:-1]) is None
+    for i in range(len(chain)):
+        assert verify_span(0, chain, [*leaves[:i], bytes(32), *leaves[i + 1 :]]) is None
+
+
+def test_a_span_is_taken_only_where_it_begins(chain: Sequence[bytes]) -> None:
+    """Neither twice, nor over a gap."""
+    first, second = verify_span(0, chain[:4]), verify_span(4, chain[4:])
+    assert first is not None
+    assert second is not None
+    replica = Replica()
+    assert not replica.join(second)
+    assert state(Replica()) == state(replica)
+    assert replica.join(first)
+    assert not replica.join(first)
+    assert replica.join(second)
+
+
+def test_a_fault_is_found_wherever_it_stands_among_those_parsed_together(long_chain: list[bytes]) -> None:
+    """The last of some, the first of the next, and what lies between."""
+    assert verify_span(0, long_chain) is not None
+    for seq in (ENTRIES_AT_ONCE - 1, ENTRIES_AT_ONCE, ENTRIES_AT_ONCE + 1, 599):
+        for changes in ({"prev": "ab" * 32}, {"at": "2001-01-01T00:00:00.000000Z"}, {"about": {"org:a": (seq, seq)}}):
+            wrong = [*long_chain[:seq], change(long_chain[seq], seq, **changes), *long_chain[seq + 1 :]]
+            assert verify_span(0, wrong) is None
+
+
+@pytest.fixture(scope="module")
+def long_chain() -> list[bytes]:
+    """Give 600 entries in one stream."""
     prev, entries = "0" * 64, []
     for seq in range(600):
         entry = Entry(
@@ -170,4 +301,9 @@ def test_a_chain_longer_than_a_tile_verifies() -> None:
         )
         entries.append(format_entry(entry))
         prev = hash_leaf(entries[-1]).hex()
-    verify(entries).check(checkpoint_of(entries))
+    return entries
+
+
+def test_a_chain_longer_than_a_tile_verifies(long_chain: list[bytes]) -> None:
+    """600 entries in one stream lead to the root that their leaves have."""
+    verify(long_chain).check(checkpoint_of(long_chain))
