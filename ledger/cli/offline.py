@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ledger.errors import Misconfigured, show
-from ledger.log.export import MAX_LINE_BYTES
 from ledger.services.sources import DatabaseSource, ExportSource, Source
 from ledger.storage.engine import open_engine, snapshot
 from ledger.storage.schema import check_schema
@@ -21,6 +21,9 @@ SQLITE_MAGIC = b"SQLite format 3\0"
 
 REDRAW_EVERY = 1_000
 """Entries between two looks at the bar: redrawing is not what the time is for."""
+
+WORTH_WORKERS = 100_000
+"""Entries from which on worker processes save more time than they take to start, which is about half a second."""
 
 
 class Bar:
@@ -62,17 +65,19 @@ def open_source(source: str) -> Iterator[Callable[[], Source]]:
     url = _database_url(source)
     if url is None:
         with Path(source).open("rb") as file:
-
-            def reopen() -> Source:
-                file.seek(0)
-                return ExportSource(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""))
-
-            yield reopen
+            yield lambda: ExportSource.of_file(file)
         return
     engine = open_existing(url, read_only=True)
     check_schema(engine)
     with snapshot(engine) as connection:
-        yield lambda: DatabaseSource(connection)
+        yield lambda: DatabaseSource(connection, url=url)
+
+
+def workers_for(size: int) -> int:
+    """Give how many processes to verify so many entries with, where nobody said."""
+    return (
+        1 if size < WORTH_WORKERS else len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    )
 
 
 def open_existing(url: str, *, read_only: bool = False) -> sa.Engine:

@@ -10,7 +10,8 @@ where they are longer, keeps memory bounded whatever the file holds.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -77,6 +78,8 @@ class Export:
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
         self._number = 0
+        self.offset = 0
+        """How many bytes the lines read so far have."""
         self.header = self._read(Header, "the header")
         if self.header.format != FORMAT:
             raise Unverified(f"line 1: the format {show(self.header.format)} is not {FORMAT}")
@@ -95,6 +98,32 @@ class Export:
                 raise BadEntry(seq, f"line {self._number} is over the limit of {MAX_ENTRY_BYTES:,} bytes")
             self._entries_left -= 1
             yield line
+
+    @property
+    def index(self) -> int:
+        """Index of the entry that is read next."""
+        return self.header.entries - self._entries_left
+
+    def take(self, count: int) -> list[bytes]:
+        """Take the next lines of entries as they are, unchecked: at most `count`, fewer where they are too long."""
+        lines, room = [], count * (MAX_ENTRY_BYTES + 1)
+        for line in islice(self._lines, min(count, self._entries_left)):
+            lines.append(line)
+            room -= len(line)
+            if room < 0:
+                break
+        self._move(lines, 1)
+        return lines
+
+    def put_back(self, lines: Sequence[bytes]) -> None:
+        """Put back the lines that were taken last, for `entries` to read them."""
+        self._lines = chain(lines, self._lines)
+        self._move(lines, -1)
+
+    def _move(self, lines: Sequence[bytes], by: int) -> None:
+        self._number += by * len(lines)
+        self._entries_left -= by * len(lines)
+        self.offset += by * sum(map(len, lines))
 
     def attachments(self) -> Iterator[tuple[str, str, bytes]]:
         """Give each attachment as (sha256, media type, bytes). Raises Unverified where a hash is another."""
@@ -137,6 +166,7 @@ class Export:
         if line is None:
             raise Unverified(f"the file ends after line {self._number}: {what} is missing")
         self._number += 1
+        self.offset += len(line)
         if len(line) > MAX_LINE_BYTES:
             raise Unverified(f"line {self._number} is over the limit of {MAX_LINE_BYTES:,} bytes")
         if not line.endswith(b"\n"):

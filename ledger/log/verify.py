@@ -44,6 +44,10 @@ ENTRIES_AT_ONCE = 64
 """Entries parsed together: enough to spread the cost of a call, too few to wake the garbage collector (measured)."""
 
 
+NOTED = frozenset({"ledger.opened", "log_key.introduced", "log_key.retired", "field.erased"})
+"""Kinds that say who signs, or whose value is gone; entries with sealed fields are noted too."""
+
+
 class Span(Struct, frozen=True, kw_only=True):
     """A run of entries each of which follows from the one before it in the run."""
 
@@ -63,6 +67,8 @@ class Span(Struct, frozen=True, kw_only=True):
     """For each stream, what its next entry after the run has to say."""
     kinds: list[tuple[str, int, int]]
     """(kind, version, index of the last such entry in the run)"""
+    noted: list[tuple[int, bytes]]
+    """(index, bytes) of the entries of which more is to be verified than their place: see `NOTED`."""
 
     @property
     def stop(self) -> int:
@@ -98,6 +104,7 @@ def verify_span(start: int, run: Sequence[bytes], leaves: Sequence[bytes] | None
         claims=followed.claims,
         heads=followed.heads,
         kinds=[(kind, version, seq) for (kind, version), seq in followed.kinds.items()],
+        noted=[(seq, run[seq - start]) for seq in followed.noted],
     )
 
 
@@ -109,14 +116,18 @@ class _Followed:
         self.claims: dict[str, Link] = {}
         self.heads: dict[str, Link] = {}
         self.kinds: dict[Kind, int] = {}
+        self.noted: list[int] = []
 
     def follow(self, entries: Sequence[Entry]) -> bool:
-        """Take the next entries. False where one goes back in time, or does not continue a stream."""
+        """Take the next entries. False where one goes back in time, does not continue a stream, or speaks of all."""
         times = [self.at, *[entry.at for entry in entries]]
         if times != sorted(times):
             return False
         self.at = times[-1]
         self.kinds.update({(entry.kind, entry.v): entry.seq for entry in entries})
+        if (SEALED_KIND, SEALED_VERSION) in self.kinds:
+            return False
+        self.noted += [entry.seq for entry in entries if entry.sealed or entry.kind in NOTED]
         heads = self.heads
         for entry in entries:
             seq = entry.seq

@@ -2,21 +2,33 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import sqlalchemy as sa
 from msgspec import Struct
 
 from ledger.errors import BadCheckpoint, Unverified, show
+from ledger.events import CATALOGUE
 from ledger.events.registry import LedgerOpened
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.cosignature import parse_vkey
-from ledger.log.export import Export
+from ledger.log.entry import parse_entry
+from ledger.log.export import MAX_LINE_BYTES, Export
 from ledger.log.verify import Replica
-from ledger.storage.reading import read_attachments, read_entries, read_head, read_subtrees
+from ledger.services.parts import PART_ENTRIES, Part, Place, Run
+from ledger.storage.reading import read_attachments, read_entries, read_entry, read_head, read_subtrees
 
 Attachment = tuple[str, str, bytes]
 """(SHA-256 in hex, media type, bytes)"""
+
+Stored = tuple[int, bytes, bytes | None]
+"""(index as stored, bytes, leaf hash as stored or None)"""
+
+LOWEST, HIGHEST = -(2**62), 2**62
+"""Beyond every index that a row can have."""
 
 
 class End(Struct, frozen=True, kw_only=True):
@@ -26,21 +38,33 @@ class End(Struct, frozen=True, kw_only=True):
     opening: LedgerOpened
     vkeys: tuple[str, ...]
     """The log's keys that are in force at its end: each of them has to have signed a checkpoint over all of it."""
-    state_seqs: frozenset[int]
-    """Index of the last entry that changed state; and those of later ones of kinds that are not known here, which may
-    have."""
+    state_seq: int
+    """Index of the last entry of a kind that is known here to change state."""
 
 
 class Source(Protocol):
-    """A ledger to be verified, read in the order of these methods."""
+    """A ledger to be verified: its entries, by parts or one by one; then its attachments; then `check`."""
 
     @property
     def size(self) -> int:
         """How many entries it says it has."""
         ...
 
-    def entries(self) -> Iterator[tuple[int, bytes, bytes | None]]:
-        """Give (index as stored, bytes, leaf hash as stored or None) in order."""
+    @property
+    def place(self) -> Place | None:
+        """Where a worker finds the same; None where none can."""
+        ...
+
+    def parts(self, start: int) -> Iterator[Part]:
+        """Cut the entries from index `start` on into parts, in order; there may be fewer than `size` says."""
+        ...
+
+    def read(self, part: Part) -> Run | None:
+        """Read a part, the last that `parts` gave."""
+        ...
+
+    def entries(self, start: int) -> Iterator[Stored]:
+        """Give all that is stored from index `start` on, in order, and whatever stands where no entry should."""
         ...
 
     def attachments(self) -> Iterator[Attachment]:
@@ -55,21 +79,35 @@ class Source(Protocol):
 class DatabaseSource:
     """A ledger in a database: entries, leaf hashes, the hashes above them and the head all have to agree.
 
-    The connection has to read one `snapshot`, or a writer's next batch looks like a fault.
+    The connection has to read one `snapshot`, or a writer's next batch looks like a fault. Workers, which get the
+    database's `url`, have snapshots of their own: what is below the head's size never changes.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection, *, url: str = "") -> None:
         self._connection = connection
         self._head = read_head(connection)
+        self.place = Place(database=url) if url else None
 
     @property
     def size(self) -> int:
         """The size in the head row."""
         return self._head.size
 
-    def entries(self) -> Iterator[tuple[int, bytes, bytes | None]]:
-        """Read every stored row, those before the first and past the head too: there must be none."""
-        for stored in read_entries(self._connection, -(2**62), 2**62):
+    def parts(self, start: int) -> Iterator[Part]:
+        """Cut by index; none where a row stands before the first."""
+        if next(read_entries(self._connection, LOWEST, 0), None) is not None:
+            return
+        for first in range(start, self.size, PART_ENTRIES):
+            yield Part(start=first, stop=min(first + PART_ENTRIES, self.size))
+
+    def read(self, part: Part) -> Run | None:
+        """Read the rows of a part."""
+        return read_rows(self._connection, part)
+
+    def entries(self, start: int) -> Iterator[Stored]:
+        """Read every stored row from there on, those before the first and past the head too: there must be none."""
+        rows = chain(read_entries(self._connection, LOWEST, 0), read_entries(self._connection, start, HIGHEST))
+        for stored in rows:
             yield stored.seq, stored.data, stored.leaf
 
     def attachments(self) -> Iterator[Attachment]:
@@ -87,11 +125,26 @@ class DatabaseSource:
         for name, stated, wanted in zip(("root", "leaf", "time"), found, led_to, strict=True):
             if stated != wanted:
                 raise BadCheckpoint(f"the head states another {name} than the entries lead to")
-        if self._head.state_seq not in end.state_seqs:
+        if not self._may_be_state(self._head.state_seq, end):
             raise BadCheckpoint("the head states another state_seq than the entries lead to")
         if read_subtrees(self._connection) != sorted(replica.subtrees):
             raise BadCheckpoint("the tree's stored hashes are not those that the entries lead to")
         return False
+
+    def _may_be_state(self, seq: int, end: End) -> bool:
+        """Tell whether state was last changed there: a later entry of a kind that is unknown here may have, or not."""
+        if not end.state_seq < seq < end.replica.size:
+            return seq == end.state_seq
+        entry = parse_entry(read_entry(self._connection, seq).data, seq=seq)
+        return (entry.kind, entry.v) not in CATALOGUE
+
+
+def read_rows(connection: sa.Connection, part: Part) -> Run | None:
+    """Read the rows of a part of a database."""
+    rows = list(read_entries(connection, part.start, part.stop))
+    if [row.seq for row in rows] != list(range(part.start, part.stop)):
+        return None
+    return Run([row.data for row in rows], [row.leaf for row in rows])
 
 
 class ExportSource:
@@ -99,16 +152,57 @@ class ExportSource:
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._export = Export(lines)
+        self._file: BinaryIO | None = None
+        self._taken: list[bytes] = []
+        self.place: Place | None = None
+
+    @classmethod
+    def of_file(cls, file: BinaryIO) -> "ExportSource":
+        """Read a file from its beginning. It has to stay open, and workers open it by its name."""
+        source = cls(_lines(file))
+        source._file, source.place = file, Place(file=str(Path(file.name).absolute()))
+        return source
 
     @property
     def size(self) -> int:
         """The number of entries in the header."""
         return self._export.header.entries
 
-    def entries(self) -> Iterator[tuple[int, bytes, bytes | None]]:
+    def parts(self, start: int) -> Iterator[Part]:
+        """Cut by lines, which are read on the way."""
+        self._go_to(start)
+        while True:
+            first, offset = self._export.index, self._export.offset
+            self._taken = self._export.take(PART_ENTRIES)
+            if not self._taken:
+                return
+            yield Part(start=first, stop=self._export.index, offset=offset, length=self._export.offset - offset)
+
+    def read(self, part: Part) -> Run | None:
+        """Give the lines of the part that was cut last."""
+        whole = part.stop == self._export.index and all(line.endswith(b"\n") for line in self._taken)
+        return Run([line[:-1] for line in self._taken]) if whole else None
+
+    def entries(self, start: int) -> Iterator[Stored]:
         """Read the entries' lines."""
-        for seq, data in enumerate(self._export.entries()):
+        self._go_to(start)
+        for seq, data in enumerate(self._export.entries(), start=self._export.index):
             yield seq, data, None
+
+    def _go_to(self, start: int) -> None:
+        """Make the entry at `start` the next that is read, or the first that is missing.
+
+        Raises ValueError on going back further than the last part in lines that are no file.
+        """
+        if start == self._export.index - len(self._taken):
+            self._export.put_back(self._taken)
+        elif start < self._export.index and self._file is not None:
+            self._export = Export(_lines(self._file))
+        self._taken = []
+        if start < self._export.index:
+            raise ValueError(f"entry {start} was read, and lines are read once")
+        while start > self._export.index and self._export.take(min(PART_ENTRIES, start - self._export.index)):
+            pass
 
     def attachments(self) -> Iterator[Attachment]:
         """Read the attachments' lines, which the export checks."""
@@ -123,3 +217,9 @@ class ExportSource:
         for vkey in end.vkeys:
             end.replica.check(open_checkpoint(note, [parse_vkey(vkey)], origin=opening.origin))
         return True
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Give a file's lines from its beginning, cut where they are too long."""
+    file.seek(0)
+    return iter(partial(file.readline, MAX_LINE_BYTES + 1), b"")

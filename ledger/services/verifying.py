@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -11,13 +12,15 @@ from ledger.events import CATALOGUE, event_of, replayable
 from ledger.events.key_history import KeyHistory
 from ledger.events.registry import LedgerOpened
 from ledger.log.checkpoint import parse_checkpoint
-from ledger.log.entry import Entry
+from ledger.log.entry import Entry, parse_entry
 from ledger.log.export import Header, format_export
 from ledger.log.note import parse_note
-from ledger.log.verify import Replica
+from ledger.log.verify import Replica, Span
+from ledger.services.parts import Part, verify_part
 from ledger.services.replay import Replay, Replayed
 from ledger.services.setup import read_opening
 from ledger.services.sources import Attachment, End, Source
+from ledger.services.workers import spans_by_workers
 from ledger.storage.engine import snapshot
 from ledger.storage.reading import count_attachments, read_attachments, read_entries
 from ledger.storage.tail import NO_ENTRY
@@ -36,50 +39,106 @@ class Verified(Struct, frozen=True, kw_only=True):
 
 
 def verify(
-    source: Source, *, progress: Progress | None = None, each: Callable[[Entry], None] | None = None
+    source: Source,
+    *,
+    progress: Progress | None = None,
+    each: Callable[[Entry], None] | None = None,
+    workers: int = 1,
 ) -> tuple[Verified, Sequence[Attachment]]:
-    """Verify a ledger, entry by entry. Raises BadEntry, BadCheckpoint or Unverified at the first that does not hold.
+    """Verify a ledger. Raises BadEntry, BadCheckpoint or Unverified at the first entry, or else part, that is at fault.
 
-    Gives `each` entry to whoever wants to read along. Keys are those that the first entry names, and whom they
-    introduced: that the first are the right ones is for the auditor to know from elsewhere.
+    Gives `each` entry to whoever wants to read along; else the ledger is verified by parts, with more than one of
+    `workers` in as many processes. Keys are those that the first entry names, and whom they introduced: that the first
+    are the right ones is for the auditor to know from elsewhere. Raises Unavailable where a process ends early.
     """
-    end = _read_entries(source, progress, each)
+    end = _read_entries(source, progress or _quietly, each, workers)
     attachments = list(source.attachments())
     signed = source.check(end)
     found = Verified(size=end.replica.size, root=end.replica.root(), origin=end.opening.origin, signed=signed)
     return found, attachments
 
 
-def _read_entries(source: Source, progress: Progress | None, each: Callable[[Entry], None] | None) -> End:
-    keys = KeyHistory()
-    replica, opening, state_seqs, size = Replica(), None, frozenset({NO_ENTRY}), source.size
-    for index, data, leaf in source.entries():
+def _quietly(_count: int) -> None:
+    """Tell nobody."""
+
+
+class _Reading:
+    """A ledger as it is read: what was verified, whose it is, and which keys sign it."""
+
+    def __init__(self, each: Callable[[Entry], None] | None, progress: Progress) -> None:
+        self.replica = Replica()
+        self.keys = KeyHistory()
+        self._each, self._progress = each, progress
+
+    def add(self, data: bytes, leaf: bytes | None) -> None:
+        """Verify the next entry."""
+        entry = self.replica.add(data, leaf)
+        if entry.seq == 0:
+            _opening(entry)
+        self.keys.add(entry)
+        if self._each is not None:
+            self._each(entry)
+        self._progress(1)
+
+    def join(self, span: Span) -> bool:
+        """Take the entries of a span, all at once. False, and nothing is taken, where it does not go on from here."""
+        if not self.replica.join(span):
+            return False
+        for seq, data in span.noted:
+            self.keys.add(parse_entry(data, seq=seq))
+        self._progress(span.stop - span.start)
+        return True
+
+
+def _read_entries(source: Source, progress: Progress, each: Callable[[Entry], None] | None, workers: int) -> End:
+    reading = _Reading(each, progress)
+    replica = reading.replica
+    if each is None:
+        _join_parts(reading, source, workers)
+    for index, data, leaf in source.entries(replica.size):
         if index != replica.size:
             raise BadEntry(replica.size, f"is missing: the next that is stored is entry {index}")
-        if index >= size:
-            raise BadEntry(index, f"stands past the head, which counts {size:,} entries")
-        entry = replica.add(data, leaf)
-        state_seqs = _state_after(state_seqs, entry)
-        if index == 0:
-            opening = _opening(entry)
-        keys.add(entry)
-        if each is not None:
-            each(entry)
-        if progress is not None:
-            progress(1)
-    if opening is None:
+        if index >= source.size:
+            raise BadEntry(index, f"stands past the head, which counts {source.size:,} entries")
+        reading.add(data, leaf)
+    if replica.first is None:
         raise BadEntry(0, "is missing: the ledger is empty")
-    if replica.size != size:
-        raise BadEntry(replica.size, f"is missing: {size:,} entries were promised")
-    return End(replica=replica, opening=opening, vkeys=keys.in_force, state_seqs=state_seqs)
+    if replica.size != source.size:
+        raise BadEntry(replica.size, f"is missing: {source.size:,} entries were promised")
+    opening = _opening(replica.first)
+    return End(replica=replica, opening=opening, vkeys=reading.keys.in_force, state_seq=_state_seq(replica))
 
 
-def _state_after(state_seqs: frozenset[int], entry: Entry) -> frozenset[int]:
-    """Give where `state_seq` may stand after an entry: an unknown kind may have moved it, or not."""
-    kind = CATALOGUE.get((entry.kind, entry.v))
-    if kind is None:
-        return state_seqs | {entry.seq}
-    return frozenset({entry.seq}) if kind.CHANGES_STATE else state_seqs
+def _join_parts(reading: _Reading, source: Source, workers: int) -> None:
+    """Verify part after part: at once where a part vouches for itself and goes on from those before; else one by one.
+
+    Ends before the first part that cannot be read as one.
+    """
+    with _spans(source, reading.replica.size, workers) as spans:
+        for part, span in spans:
+            if span is not None and reading.join(span):
+                continue
+            run = source.read(part)
+            if run is None or part.start != reading.replica.size:
+                return
+            for data, leaf in zip(run.data, run.leaves or repeat(None), strict=False):
+                reading.add(data, leaf)
+
+
+@contextmanager
+def _spans(source: Source, start: int, workers: int) -> Iterator[Iterator[tuple[Part, Span | None]]]:
+    parts = source.parts(start)
+    if workers == 1 or source.place is None:
+        yield ((part, verify_part(source.read, part)) for part in parts)
+    else:
+        with spans_by_workers(source.place, parts, workers) as spans:
+            yield spans
+
+
+def _state_seq(replica: Replica) -> int:
+    """Give the index of the last entry of a kind that is known to change state."""
+    changing = {key for key, event in CATALOGUE.items() if event.CHANGES_STATE}
+    return max((seq for kind, seq in replica.kinds.items() if kind in changing), default=NO_ENTRY)
 
 
 def _opening(entry: Entry) -> LedgerOpened:
