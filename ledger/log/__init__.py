@@ -9,6 +9,8 @@ alone. It never reads a clock, a file, a socket or a database; whoever calls bri
     merkle        RFC 9162 hashes and the tree's right edge
     proof         RFC 9162 inclusion and consistency proofs, over a reader of hashes
     tile          C2SP tlog-tiles: paths, entry bundles, and the reader of hashes over rows of tiles
+    tree_check    the same reader over tiles that nobody vouches for: each is proven against a checkpoint's root
+    place         a log's files (checkpoint, tiles, bundles) by their paths and limits, wherever they lie
     note          C2SP signed-note: keys, signing, opening; Ed25519
     checkpoint    C2SP tlog-checkpoint: its text, and the text as a signed note
     cosignature   C2SP tlog-cosignature: timestamped Ed25519 and ML-DSA-44; keys of every type from their text

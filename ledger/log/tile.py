@@ -108,7 +108,7 @@ def hash_reader(rows: Rows) -> HashReader:
             spans[level, n] = min(low, start), max(high, stop)
         tiles = {tile: _read_span(rows, *tile, *span) for tile, span in spans.items()}
         return [
-            _root(tiles[level, n][start - spans[level, n][0] : stop - spans[level, n][0]])
+            fold_rows(tiles[level, n][start - spans[level, n][0] : stop - spans[level, n][0]])
             for level, n, start, stop in places
         ]
 
@@ -123,7 +123,7 @@ def _read_span(rows: Rows, level: int, n: int, start: int, stop: int) -> Sequenc
     return hashes
 
 
-def _root(hashes: Sequence[bytes]) -> bytes:
+def fold_rows(hashes: Sequence[bytes]) -> bytes:
     """Fold a power of two of neighbouring hashes to the root over them."""
     while len(hashes) > 1:
         hashes = [hash_node(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
