@@ -1,9 +1,12 @@
 """Tiles and checkpoint (C2SP tlog-tiles), at the root of the service, as any verifier expects them.
 
-GET /checkpoint                    text/plain, cached for a second
-GET /tile/<L>/<N>[.p/<W>]          hashes: for anyone who is let connect, cached for ever
-GET /tile/entries/<N>[.p/<W>]      entries: for readers; cached by nobody but them
-GET /timestamps                    time-stamps (RFC 3161), one a line, with the checkpoints that they are over
+    GET /checkpoint                    text/plain, cached for a second
+    GET /tile/<L>/<N>[.p/<W>]          hashes: for anyone who is let connect, cached for ever
+    GET /tile/entries/<N>[.p/<W>]      entries: for readers; cached by nobody but them
+    GET /attachments/index, /<sha256>  what entries name by its hash: for readers
+    GET /timestamps                    time-stamps (RFC 3161), one a line, with the checkpoints that they are over
+
+The same paths are the files that `oblik export --tiles` writes.
 """
 
 import gzip
@@ -72,6 +75,28 @@ def tile(service: ServiceOf, path: str) -> Response:
     """Give 256 hashes of the tree, or as many as the path says."""
     with service.engine.connect() as connection:
         return Response(tiles.one_tile(connection, f"tile/{path}"), headers=FOR_EVER, media_type=OCTETS)
+
+
+@router.get(
+    "/attachments/index",
+    response_class=Response,
+    responses=told(NDJSON, '{"media_type":"text/csv","sha256":"…"}\n', "the attachments, one a line"),
+)
+def attachments(act: Act) -> Response:
+    """List what entries name by its SHA-256 (scope `read`)."""
+    found = act.reading(lambda connection, by: tiles.list_attachments(connection, by, act.owner))
+    return Response(found, headers={"Cache-Control": "private, no-cache"}, media_type=NDJSON)
+
+
+@router.get(
+    "/attachments/{sha256}",
+    response_class=Response,
+    responses=told(OCTETS, "", "the attachment, as stored"),
+)
+def attachment(act: Act, sha256: str) -> Response:
+    """Give an attachment by its SHA-256 in hex (scope `read`)."""
+    found = act.reading(lambda connection, by: tiles.one_attachment(connection, by, act.owner, sha256))
+    return Response(found, headers=FOR_EVER_BY_READERS, media_type=OCTETS)
 
 
 def _packed(data: bytes, accept_encoding: str) -> Response:

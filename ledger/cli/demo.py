@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from ledger.cli.allies import Allies, allies, published_keys
 from ledger.cli.client import UnexpectedAnswer, say
 from ledger.cli.inputs import Inputs, example_inputs, real_inputs
 from ledger.cli.story import MINISTRY, Story
@@ -34,9 +35,16 @@ def run(*, inputs: Path | None, leave_running: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="oblik-demo-") as name:
         data = Path(name)
         token = _init(data)
-        with _serving(data) as address:
+        with (
+            allies(data, _published_keys(data), [_free_port(), _free_port()]) as others,
+            _serving(data, others) as address,
+        ):
+            say("Two allies run witnesses, an authority stamps the time, and an auditor looks for the first time.")
+            _climb(address, token, data, others, size=3)
             auditor = _play(address, token, chosen)
             _audit(data)
+            say("The auditor, with a policy of its own, says how much it knows, over HTTP and from the tiles alone:")
+            print(_climb(address, auditor, data, others, size=_size(data)), end="", flush=True)
             if leave_running:
                 _wait(address, auditor)
     return 0
@@ -56,6 +64,32 @@ def _environment(data: Path) -> dict[str, str]:
     return {**os.environ, "OBLIK_DATA": str(data), "OBLIK_DATABASE_URL": ""}
 
 
+def _published_keys(data: Path) -> list[str]:
+    """Give the keys that the ministry publishes, so that outsiders need not take the ledger's word for them."""
+    with sqlite3.connect(data / "ledger.db") as database:
+        first: bytes = database.execute("SELECT data FROM entry WHERE seq = 0").fetchone()[0]
+    database.close()
+    return published_keys(first)
+
+
+def _size(data: Path) -> int:
+    with sqlite3.connect(data / "ledger.db") as database:
+        size: int = database.execute("SELECT size FROM head").fetchone()[0]
+    database.close()
+    return size
+
+
+def _climb(address: str, token: str, data: Path, others: Allies, *, size: int) -> str:
+    """Climb the ladder as an auditor elsewhere would. Returns what is printed; raises where a rung is not held."""
+    with httpx.Client(base_url=address, timeout=30) as http:
+        others.wait_for(http, size)
+    trust = ["--policy", str(others.policy), "--remember", str(data / "auditor-remembers")]
+    trust += ["--tsa", str(others.authority)] if others.authority else []
+    command = [sys.executable, "-m", "ledger.cli", "verify", address, *trust]
+    environment = {**os.environ, "OBLIK_TOKEN": token}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
 def _init(data: Path) -> str:
     """Open the ledger, as its operator does. Returns the administrator's token."""
     arguments = ("init", "--origin", ORIGIN, "--owner", MINISTRY, "--administrator", ADMINISTRATOR)
@@ -68,11 +102,12 @@ def _init(data: Path) -> str:
 
 
 @contextmanager
-def _serving(data: Path) -> Iterator[str]:
+def _serving(data: Path, others: Allies) -> Iterator[str]:
     """Run the service on a free port of this machine, and end it."""
     port = _free_port()
     command = [sys.executable, "-m", "ledger.cli", "serve", "--port", str(port)]
-    with subprocess.Popen(command, env=_environment(data), start_new_session=True) as process:
+    environment = {**_environment(data), **others.environment}
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
         address = f"http://127.0.0.1:{port}"
         try:
             _wait_until_up(process, address)

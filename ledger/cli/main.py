@@ -12,8 +12,9 @@ from rich.console import Console
 from ledger.bootstrap import load_signers, wall_clock
 from ledger.cli import receipt, sealing, streams, witness
 from ledger.cli.keys import keys
-from ledger.cli.offline import new_file, open_existing, open_source, progress_bar, workers_for
+from ledger.cli.offline import new_file, open_existing, open_source, progress_bar
 from ledger.cli.options import Data, Url, read_settings, shortened
+from ledger.cli.verify import verify
 from ledger.errors import BadNote, Malformed, Misconfigured, OblikError, Unverified, show
 from ledger.governance.forms import check_identifier
 from ledger.keys import create_keys
@@ -156,23 +157,7 @@ def demo(
     raise typer.Exit(demonstration.run(inputs=inputs, leave_running=not exit))
 
 
-@app.command()
-def verify(
-    source: Annotated[str, typer.Argument(help="A database (file or URL) or an exported file.")],
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, max=64, help="Processes; without it, one for each core, and one alone for a small ledger."),
-    ] = None,
-) -> None:
-    """Verify a ledger offline: bytes, chain, tree and, where there is one, its checkpoint."""
-    with open_source(source) as reopen, progress_bar("verifying", hidden=quiet) as progress:
-        found = reopen()
-        progress.expect(found.size)
-        count = workers or workers_for(found.size)
-        verified, _ = verifying.verify(found, progress=progress.advance, workers=count)
-    signed = ", checkpoint signed by the ledger's own keys" if verified.signed else ""
-    print(f"verified: {verified.size} entries, size {verified.size}, root {verified.root.hex()}{signed}")
+app.command()(verify)
 
 
 @app.command()

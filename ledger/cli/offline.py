@@ -13,8 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ledger.errors import Misconfigured, show
+from ledger.remote.log import UrlPlace
 from ledger.services.sources import DatabaseSource, ExportSource, Source
+from ledger.services.tiles_source import TilesSource
 from ledger.storage.engine import open_engine, snapshot
+from ledger.storage.places import FolderPlace
 from ledger.storage.schema import check_schema
 
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -61,7 +64,18 @@ def progress_bar(what: str, *, hidden: bool) -> Iterator[Bar]:
 
 @contextmanager
 def open_source(source: str) -> Iterator[Callable[[], Source]]:
-    """Open a database or an exported file for reading, as often as it is asked for. Raises Misconfigured."""
+    """Open a ledger for reading, as often as asked: a database, an exported file, tiles in a folder or at a URL.
+
+    Raises Misconfigured. The token for a URL is in OBLIK_TOKEN.
+    """
+    if source.startswith(("http://", "https://")):
+        with UrlPlace(source, os.environ.get("OBLIK_TOKEN", "")) as place:
+            yield lambda: TilesSource(place)
+        return
+    if Path(source).is_dir():
+        with FolderPlace(Path(source)) as place:
+            yield lambda: TilesSource(place)
+        return
     url = _database_url(source)
     if url is None:
         with Path(source).open("rb") as file:

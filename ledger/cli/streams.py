@@ -1,7 +1,7 @@
 """`oblik stream`: a partner fetches all that concerns it, and verifies offline that it is all."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +39,11 @@ def verify(
     vkey: Annotated[list[str], typer.Option(help="Verifier key of the log, as the owner published it; each, once.")],
 ) -> None:
     """Verify that a stream file is whole: every entry in the signed tree, none left out up to the latest seal."""
-    verifiers = [_verifier(text) for text in vkey]
+    tell_stream(source, stream, [_verifier(text) for text in vkey])
+
+
+def tell_stream(source: str, stream: str, verifiers: Sequence[Verifier]) -> None:
+    """Verify a stream file by the log's keys, and print what it comes to."""
     with open_stream(source, stream) as lines:
         found = verify_stream(lines, stream=stream, verifiers=verifiers)
     print(f"verified: {found.entries} entries of {stream}, all that there were at entry {found.sealed}")

@@ -17,6 +17,7 @@ from ledger.events import event_of, replayable
 from ledger.events.decisions import DecisionRecorded
 from ledger.log.entry import Entry
 from ledger.services.decisions import Policies, asked_again, record
+from ledger.services.findings import Finding
 from ledger.services.sources import Attachment
 from ledger.storage.facts import FactReader
 from ledger.storage.rebuild import Fold
@@ -26,13 +27,6 @@ from ledger.storage.tail import NO_ENTRY
 Progress = Callable[[int], None]
 MAX_PENDING = 500
 """Decisions derived together, between changes of state, so that their facts are read at once."""
-
-
-class Finding(Struct, frozen=True):
-    """A decision that does not come out as recorded."""
-
-    seq: int
-    problem: str
 
 
 class Replayed(Struct, frozen=True, kw_only=True):

@@ -15,8 +15,8 @@ from ledger.events.sealing import FieldDisclosed, FieldErased
 from ledger.log.entry import Entry, parse_entry
 from ledger.log.sealed import open_sealed
 from ledger.services.caller import Caller, require_enrolled, require_role, require_scope
+from ledger.services.findings import Finding
 from ledger.services.registry import get_organisation
-from ledger.services.replay import Finding
 from ledger.storage.reading import may_read_disclosures, read_disclosure, read_disclosures, read_entry
 from ledger.storage.tables import CredentialRow, DisclosureReaderRow, ErasedFieldRow, table
 from ledger.storage.transaction import Transaction
@@ -163,6 +163,14 @@ class Sealing(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     """Values that were erased and are there all the same; erasures of what was never sealed."""
 
+    @property
+    def total(self) -> int:
+        """How many fields were sealed."""
+        return self.kept + self.withheld + self.erased
+
+
+NOTHING_SEALED = Sealing(kept=0, withheld=0, erased=0, findings=())
+
 
 class SealedFields:
     """Collects what entries seal and erase, one after the other; then holds the disclosures against them."""
@@ -213,9 +221,9 @@ class SealedFields:
         return field
 
 
-def check_disclosures(connection: sa.Connection, sealed: SealedFields) -> Sealing | None:
+def check_disclosures(connection: sa.Connection, sealed: SealedFields) -> Sealing:
     """Hold the disclosures in a database against the entries that `sealed` has taken. Raises Unverified.
 
-    None where the database role is not let see them.
+    Where the database role is not let see them, they count as withheld.
     """
-    return sealed.check(read_disclosures(connection)) if may_read_disclosures(connection) else None
+    return sealed.check(read_disclosures(connection) if may_read_disclosures(connection) else ())

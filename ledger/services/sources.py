@@ -1,7 +1,7 @@
 """Where a ledger is read from to be verified: a database, or an exported file."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 import sqlalchemy as sa
 from msgspec import Struct
 
-from ledger.errors import BadCheckpoint, Unverified, show
+from ledger.errors import BadCheckpoint, BadEntry, Unverified, show
 from ledger.events import CATALOGUE
 from ledger.events.registry import LedgerOpened
 from ledger.log.checkpoint import open_checkpoint
@@ -19,6 +19,8 @@ from ledger.log.entry import parse_entry
 from ledger.log.export import MAX_LINE_BYTES, Export
 from ledger.log.verify import Replica
 from ledger.services.parts import PART_ENTRIES, Part, Place, Run
+from ledger.services.sealing import SealedFields, Sealing, check_disclosures
+from ledger.storage.publication import read_publication, read_timestamps
 from ledger.storage.reading import read_attachments, read_entries, read_entry, read_head, read_subtrees
 
 Attachment = tuple[str, str, bytes]
@@ -40,6 +42,15 @@ class End(Struct, frozen=True, kw_only=True):
     """The log's keys that are in force at its end: each of them has to have signed a checkpoint over all of it."""
     state_seq: int
     """Index of the last entry of a kind that is known here to change state."""
+
+
+class Said(Struct, frozen=True):
+    """What a source has of others about its ledger. None of it is verified."""
+
+    note: bytes | None = None
+    """The newest checkpoint."""
+    stamps: Sequence[tuple[bytes, bytes]] = ()
+    """Time-stamps: (the checkpoint that it is over, a note; the token)."""
 
 
 class Source(Protocol):
@@ -69,6 +80,14 @@ class Source(Protocol):
 
     def attachments(self) -> Iterator[Attachment]:
         """Give the attachments. Raises Unverified at one that does not have the hash that it is kept under."""
+        ...
+
+    def said(self) -> Said:
+        """Give checkpoint and time-stamps; of an exported file, once it was read."""
+        ...
+
+    def sealing(self, sealed: SealedFields) -> Sealing:
+        """Hold the values that it keeps of sealed fields against the entries. Raises Unverified."""
         ...
 
     def check(self, end: End) -> bool:
@@ -131,6 +150,19 @@ class DatabaseSource:
             raise BadCheckpoint("the tree's stored hashes are not those that the entries lead to")
         return False
 
+    def sealing(self, sealed: SealedFields) -> Sealing:
+        """Check every value that is kept. Raises Unverified, too, where one is kept that was erased."""
+        found = check_disclosures(self._connection, sealed)
+        for finding in found.findings:
+            raise BadEntry(finding.seq, finding.problem)
+        return found
+
+    def said(self) -> Said:
+        """Give the checkpoint that is shown to all, and every time-stamp."""
+        published = read_publication(self._connection)
+        stamps = [(stamp.note, stamp.token) for stamp in read_timestamps(self._connection)]
+        return Said((published.public or published.note) if published else None, stamps)
+
     def _may_be_state(self, seq: int, end: End) -> bool:
         """Tell whether state was last changed there: a later entry of a kind that is unknown here may have, or not."""
         if not end.state_seq < seq < end.replica.size:
@@ -155,6 +187,15 @@ class ExportSource:
         self._file: BinaryIO | None = None
         self._taken: list[bytes] = []
         self.place: Place | None = None
+        self._note: bytes | None = None
+
+    def sealing(self, sealed: SealedFields) -> Sealing:
+        """Count them: an export has no values."""
+        return sealed.check(())
+
+    def said(self) -> Said:
+        """Give the checkpoint, which stands at the end of the file."""
+        return Said(self._note)
 
     @classmethod
     def of_file(cls, file: BinaryIO) -> "ExportSource":
@@ -213,7 +254,7 @@ class ExportSource:
         header, opening = self._export.header, end.opening
         if (header.origin, header.vkeys) != (opening.origin, opening.vkeys):
             raise BadCheckpoint("the header states another origin or other keys than the first entry")
-        note = self._export.checkpoint()
+        note = self._note = self._export.checkpoint()
         for vkey in end.vkeys:
             end.replica.check(open_checkpoint(note, [parse_vkey(vkey)], origin=opening.origin))
         return True

@@ -20,8 +20,9 @@ from ledger.services.caller import Caller
 from ledger.services.reading import check_reads_all
 from ledger.storage.engine import snapshot
 from ledger.storage.publication import read_publication, read_timestamps
-from ledger.storage.reading import read_attachments, read_entries, tile_rows, tree_reader
+from ledger.storage.reading import read_attachment_names, read_attachments, read_entries, tile_rows, tree_reader
 from ledger.storage.tiles import TileStore
+from ledger.storage.transaction import read_attachment
 
 CHECKPOINT, TIMESTAMPS, ATTACHMENTS = "checkpoint", "timestamps", "attachments/index"
 
@@ -100,6 +101,22 @@ def export_tiles(engine: sa.Engine, store: TileStore, *, note: bytes, entries: b
     return wanted.size - start
 
 
+def list_attachments(connection: sa.Connection, caller: Caller, owner: str) -> bytes:
+    """List the attachments, one a line. For the owner's holders of the `read` scope."""
+    check_reads_all(caller, owner)
+    return b"".join(_listed(sha256, media_type) for sha256, media_type in read_attachment_names(connection))
+
+
+def one_attachment(connection: sa.Connection, caller: Caller, owner: str, sha256: str) -> bytes:
+    """Give an attachment. For the owner's holders of the `read` scope. Raises NotFound."""
+    check_reads_all(caller, owner)
+    return read_attachment(connection, sha256)
+
+
+def _listed(sha256: str, media_type: str) -> bytes:
+    return json.dumps({"media_type": media_type, "sha256": sha256}, separators=(",", ":")).encode() + b"\n"
+
+
 def _check_store(connection: sa.Connection, store: TileStore, note: bytes | None, origin: str) -> int:
     """Give the size of the tree that a store has."""
     if note is None:
@@ -120,7 +137,7 @@ def _export_attachments(connection: sa.Connection, store: TileStore) -> None:
     lines = []
     for sha256, media_type, data in read_attachments(connection, without=known):
         store.write(f"attachments/{sha256}", data)
-        lines.append(json.dumps({"media_type": media_type, "sha256": sha256}, separators=(",", ":")).encode() + b"\n")
+        lines.append(_listed(sha256, media_type))
     if lines and not store.swap(ATTACHMENTS, index or None, index + b"".join(lines)):
         raise Unavailable(f"another publisher writes to {store.name}", help="let one of them do it")
 

@@ -1,9 +1,10 @@
 """Offline verification, replay and export: nothing here talks to a service."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
@@ -16,8 +17,9 @@ from ledger.log.entry import Entry, parse_entry
 from ledger.log.export import Header, format_export
 from ledger.log.note import parse_note
 from ledger.log.verify import Replica, Span
-from ledger.services.parts import Part, verify_part
+from ledger.services.parts import Part, ReadPart, part_reader, verify_part
 from ledger.services.replay import Replay, Replayed
+from ledger.services.sealing import NOTHING_SEALED, SealedFields, Sealing
 from ledger.services.setup import read_opening
 from ledger.services.sources import Attachment, End, Source
 from ledger.services.workers import spans_by_workers
@@ -28,7 +30,7 @@ from ledger.storage.tail import NO_ENTRY
 Progress = Callable[[int], None]
 
 
-class Verified(Struct, frozen=True, kw_only=True):
+class Verified(Struct, frozen=True, kw_only=True, eq=False):
     """A ledger whose bytes, chain and tree hold together, up to `size`."""
 
     size: int
@@ -36,6 +38,21 @@ class Verified(Struct, frozen=True, kw_only=True):
     origin: str
     signed: bool
     """Whether a checkpoint signed by every key then in force commits to this root."""
+    roots: dict[int, bytes] = msgspec.field(default_factory=dict)
+    """Of the trees of the sizes that were watched."""
+    keys: KeyHistory = msgspec.field(default_factory=KeyHistory)
+    sealing: Sealing = NOTHING_SEALED
+    """What entries sealed, and what of it is left."""
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what was verified, not what was gathered on the way."""
+        return isinstance(other, Verified) and self._told() == other._told()
+
+    def __hash__(self) -> int:
+        return hash(self._told())
+
+    def _told(self) -> tuple[int, bytes, str, bool]:
+        return self.size, self.root, self.origin, self.signed
 
 
 def verify(
@@ -44,6 +61,7 @@ def verify(
     progress: Progress | None = None,
     each: Callable[[Entry], None] | None = None,
     workers: int = 1,
+    watched: Collection[int] = (),
 ) -> tuple[Verified, Sequence[Attachment]]:
     """Verify a ledger. Raises BadEntry, BadCheckpoint or Unverified at the first entry, or else part, that is at fault.
 
@@ -51,10 +69,20 @@ def verify(
     `workers` in as many processes. Keys are those that the first entry names, and whom they introduced: that the first
     are the right ones is for the auditor to know from elsewhere. Raises Unavailable where a process ends early.
     """
-    end = _read_entries(source, progress or _quietly, each, workers)
+    reading = _Reading(each, progress or _quietly, watched)
+    end = _read_entries(reading, source, workers if each is None else 0)
     attachments = list(source.attachments())
     signed = source.check(end)
-    found = Verified(size=end.replica.size, root=end.replica.root(), origin=end.opening.origin, signed=signed)
+    sealing = source.sealing(reading.sealed)
+    found = Verified(
+        size=end.replica.size,
+        root=end.replica.root(),
+        origin=end.opening.origin,
+        signed=signed,
+        roots=reading.roots,
+        keys=reading.keys,
+        sealing=sealing,
+    )
     return found, attachments
 
 
@@ -65,35 +93,50 @@ def _quietly(_count: int) -> None:
 class _Reading:
     """A ledger as it is read: what was verified, whose it is, and which keys sign it."""
 
-    def __init__(self, each: Callable[[Entry], None] | None, progress: Progress) -> None:
+    def __init__(self, each: Callable[[Entry], None] | None, progress: Progress, watched: Collection[int]) -> None:
         self.replica = Replica()
         self.keys = KeyHistory()
-        self._each, self._progress = each, progress
+        self.sealed = SealedFields()
+        self.roots: dict[int, bytes] = {}
+        """Of the trees of the sizes that are watched."""
+        self._each, self._progress, self._watched = each, progress, frozenset(watched)
 
     def add(self, data: bytes, leaf: bytes | None) -> None:
         """Verify the next entry."""
         entry = self.replica.add(data, leaf)
         if entry.seq == 0:
             _opening(entry)
-        self.keys.add(entry)
+        self._note(entry)
+        self._look()
         if self._each is not None:
             self._each(entry)
         self._progress(1)
 
     def join(self, span: Span) -> bool:
-        """Take the entries of a span, all at once. False, and nothing is taken, where it does not go on from here."""
-        if not self.replica.join(span):
+        """Take the entries of a span, all at once. False, and nothing is taken, where it does not go on from here.
+
+        Neither is one taken within which a size is watched.
+        """
+        if any(span.start < size < span.stop for size in self._watched) or not self.replica.join(span):
             return False
         for seq, data in span.noted:
-            self.keys.add(parse_entry(data, seq=seq))
+            self._note(parse_entry(data, seq=seq))
+        self._look()
         self._progress(span.stop - span.start)
         return True
 
+    def _note(self, entry: Entry) -> None:
+        self.keys.add(entry)
+        self.sealed.add(entry)
 
-def _read_entries(source: Source, progress: Progress, each: Callable[[Entry], None] | None, workers: int) -> End:
-    reading = _Reading(each, progress)
+    def _look(self) -> None:
+        if self.replica.size in self._watched:
+            self.roots[self.replica.size] = self.replica.root()
+
+
+def _read_entries(reading: _Reading, source: Source, workers: int) -> End:
     replica = reading.replica
-    if each is None:
+    if workers:
         _join_parts(reading, source, workers)
     for index, data, leaf in source.entries(replica.size):
         if index != replica.size:
@@ -114,11 +157,11 @@ def _join_parts(reading: _Reading, source: Source, workers: int) -> None:
 
     Ends before the first part that cannot be read as one.
     """
-    with _spans(source, reading.replica.size, workers) as spans:
+    with _spans(source, reading.replica.size, workers) as (read, spans):
         for part, span in spans:
             if span is not None and reading.join(span):
                 continue
-            run = source.read(part)
+            run = read(part)
             if run is None or part.start != reading.replica.size:
                 return
             for data, leaf in zip(run.data, run.leaves or repeat(None), strict=False):
@@ -126,13 +169,14 @@ def _join_parts(reading: _Reading, source: Source, workers: int) -> None:
 
 
 @contextmanager
-def _spans(source: Source, start: int, workers: int) -> Iterator[Iterator[tuple[Part, Span | None]]]:
+def _spans(source: Source, start: int, workers: int) -> Iterator[tuple[ReadPart, Iterator[tuple[Part, Span | None]]]]:
+    """Give how a part is read, and each part with its span."""
     parts = source.parts(start)
     if workers == 1 or source.place is None:
-        yield ((part, verify_part(source.read, part)) for part in parts)
-    else:
-        with spans_by_workers(source.place, parts, workers) as spans:
-            yield spans
+        yield source.read, ((part, verify_part(source.read, part)) for part in parts)
+        return
+    with part_reader(source.place) as read, spans_by_workers(source.place, parts, workers) as spans:
+        yield read, spans
 
 
 def _state_seq(replica: Replica) -> int:

@@ -111,6 +111,12 @@ def read_disclosure(connection: sa.Connection, commitment: str) -> bytes | None:
     return data
 
 
+def read_attachment_names(connection: sa.Connection) -> list[tuple[str, str]]:
+    """Read (sha256, media type) of every attachment, in order of its digest."""
+    query = sa.select(ATTACHMENT.c.sha256, ATTACHMENT.c.media_type).order_by(ATTACHMENT.c.sha256)
+    return [(sha256, media_type) for sha256, media_type in connection.execute(query)]
+
+
 def _bytes(stored: bytes | str) -> bytes:
     """Give a column's bytes. SQLite keeps text in it, too, where someone has written text: then it does not verify."""
     return stored if isinstance(stored, bytes) else str(stored).encode()
