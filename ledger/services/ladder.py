@@ -198,7 +198,7 @@ class _Known:
         trusted = self._opened()
         self._check_root(trusted.checkpoint)
         trusted.check_quorum()
-        return f"by {', '.join(trusted.cosigned)}: {self._trust.policy.describe_quorum()}"
+        return f"by {', '.join(sorted(trusted.cosigned))}; the policy asks for {trusted.needed}"
 
     def _check_root(self, checkpoint: Checkpoint) -> None:
         root = self._verified.roots.get(checkpoint.size)
