@@ -5,7 +5,7 @@ Beside what the specification names, attachments lie at `attachments/<sha256>`, 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sa
 
@@ -91,8 +91,9 @@ def export_tiles(engine: sa.Engine, store: TileStore, *, note: bytes, entries: b
         start = _check_store(connection, store, found, wanted.origin)
         if wanted.size < start:
             return 0  # what is there is newer
-        for level, n, width in new_tiles(start, wanted.size, entries=entries):
-            store.write(tile_path(level, n, width), _tile(connection, level, n, width))
+        if entries:
+            _export_left_out(connection, store, start)
+        _export_new(connection, store, new_tiles(start, wanted.size, entries=entries))
         if entries:
             _export_attachments(connection, store)
         _export_timestamps(connection, store)
@@ -129,6 +130,19 @@ def _check_store(connection: sa.Connection, store: TileStore, note: bytes | None
     if there.size > size or root_at(there.size, tree_reader(connection)) != there.root:
         raise Misconfigured(f"{store.name} has tiles of {there.size:,} entries that are not this ledger's")
     return there.size
+
+
+def _export_left_out(connection: sa.Connection, store: TileStore, size: int) -> None:
+    """Write the bundles of a tree, if an export of hashes alone left them out: then the last of them is missing."""
+    last, width = divmod(size - 1, TILE_WIDTH)
+    if size == 0 or store.read(tile_path(None, last, width + 1)) is not None:
+        return
+    _export_new(connection, store, (tile for tile in new_tiles(0, size, entries=True) if tile[0] is None))
+
+
+def _export_new(connection: sa.Connection, store: TileStore, tiles: Iterable[tuple[int | None, int, int]]) -> None:
+    for level, n, width in tiles:
+        store.write(tile_path(level, n, width), _tile(connection, level, n, width))
 
 
 def _export_attachments(connection: sa.Connection, store: TileStore) -> None:

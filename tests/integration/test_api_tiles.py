@@ -14,7 +14,7 @@ from ledger.log.cosignature import parse_vkey
 from ledger.log.merkle import CompactRange, hash_leaf
 from ledger.log.note import format_vkey
 from ledger.log.receipt import check_receipt
-from ledger.log.tile import parse_bundle
+from ledger.log.tile import parse_bundle, tile_path
 from ledger.log.trust_policy import parse_policy
 from ledger.services.tiles import export_tiles, hashes_of, new_tiles
 from ledger.storage.tiles import FolderTiles
@@ -150,6 +150,24 @@ def test_an_export_of_tiles_is_incremental(world, tmp_path):
     changed = {path for path, at in stamps.items() if (tmp_path / "tiles" / path).stat().st_mtime_ns != at}
     assert changed == {"checkpoint"}
     assert export_tiles(world.service.engine, store, note=world.checkpoint()) == 0
+
+
+@pytest.mark.parametrize("more", [0, 1, 300])
+def test_entries_that_were_left_out_are_exported_later(world, tmp_path, more):
+    """After an export of hashes alone, one with entries writes all of them, whether something is new or not."""
+    event = MemberAppointed(org=OWNER, person="p", roles=("auditor",))
+    store, engine = FolderTiles(tmp_path / "tiles"), world.service.engine
+    size = world.append(*[event] * 300) + 1
+    export_tiles(engine, store, note=world.checkpoint(), entries=False)
+    assert not (tmp_path / "tiles" / "tile" / "entries").exists()
+    if more:
+        world.append(*[event] * more)
+    assert export_tiles(engine, store, note=world.checkpoint()) == more
+    bundles = [(level, n, width) for level, n, width in new_tiles(0, size + more, entries=True) if level is None]
+    assert len(bundles) > 1
+    for level, n, width in bundles:
+        assert len(parse_bundle(store.read(tile_path(level, n, width)), width=width)) == width
+    assert store.read("attachments/index")
 
 
 def test_the_tiles_of_another_history_are_refused(world, tmp_path):
