@@ -1,6 +1,5 @@
 """Tiles over HTTP and as files: the published tree, whole, and nothing of the wrong width."""
 
-import gzip
 import hashlib
 
 import pytest
@@ -107,7 +106,7 @@ def test_bundles_are_compressed_for_who_can_read_it(tiled):
     assert "content-encoding" not in plain.headers
     assert packed.headers["content-encoding"] == "gzip"
     assert packed.content == plain.content  # the client has unpacked it
-    assert int(packed.headers["content-length"]) < len(gzip.compress(plain.content)) + 100
+    assert int(packed.headers["content-length"]) < len(plain.content) / 3
 
 
 @pytest.mark.parametrize(("old", "new"), [(0, 1), (0, 600), (255, 256), (256, 257), (300, 70_000), (70_000, 70_000)])
