@@ -4,6 +4,7 @@ import gzip
 import os
 import socket
 import threading
+import tracemalloc
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -146,16 +147,16 @@ def test_gzip_is_unpacked() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        gzip.compress(bytes(50_000_000)),  # 50 kB that would be 50 MB
+        gzip.compress(FULL * 2),
         gzip.compress(FULL)[:-1],
         gzip.compress(FULL) + b"x",
         gzip.compress(FULL) * 2,
         b"junk",
     ],
-    ids=["bomb", "cut", "longer", "twice", "junk"],
+    ids=["long", "cut", "longer", "twice", "junk"],
 )
 def test_gzip_that_unpacks_to_anything_else_is_refused(body) -> None:
-    """A bomb is given up at the limit."""
+    """One stream, whole, of the length that is due, and nothing behind it."""
     with url_place(packed(body)) as place, pytest.raises(Unverified, match="unpack"):
         place.tile(0, 0)
 
@@ -180,11 +181,30 @@ def test_any_other_status_is_no_answer(status) -> None:
     assert asked == ["/tile/0/000"]
 
 
-def test_an_endless_checkpoint_is_given_up() -> None:
-    """More than a note may have."""
-    body = bytes(MAX_NOTE_BYTES + 100_000)
-    with url_place(files({"/checkpoint": body})) as place, pytest.raises(Unverified, match="over the limit"):
-        place.checkpoint()
+@pytest.mark.parametrize(("more", "words"), [(1, "at the most"), (100_000, "over the limit")])
+def test_an_endless_checkpoint_is_given_up(more, words, tmp_path) -> None:
+    """More than a note may have, by a byte or by any number."""
+    body = bytes(MAX_NOTE_BYTES + more)
+    (tmp_path / "checkpoint").write_bytes(body)
+    with url_place(files({"/checkpoint": body})) as remote, FolderPlace(tmp_path) as folder:
+        with pytest.raises(Unverified, match=words):
+            remote.checkpoint()
+        with pytest.raises(Unverified, match="over the limit"):
+            folder.checkpoint()
+
+
+def test_a_bomb_is_given_up_before_it_fills_memory() -> None:
+    """50 kB that would be 50 MB: no more is unpacked than the limit."""
+    bomb = gzip.compress(bytes(50_000_000))
+    with url_place(packed(bomb)) as place:
+        tracemalloc.start()
+        try:
+            with pytest.raises(Unverified, match="unpack"):
+                place.tile(0, 0)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 def test_a_server_that_does_not_answer_is_given_up() -> None:
