@@ -17,6 +17,7 @@ alone. It never reads a clock, a file, a socket or a database; whoever calls bri
     trust_policy  C2SP tlog-policy: the logs and witnesses that a verifier goes by, and the quorum
     proof_file    C2SP tlog-proof: an inclusion proof and its checkpoint, in one file
     receipt       a proof file that carries its entry
+    evidence      two checkpoints of one log that contradict each other, in one file
     timestamp     RFC 3161 time-stamps over a checkpoint's text
     witnessing    C2SP tlog-witness: asking for a cosignature, and the rule by which a witness answers
     sealed        salted commitments to sensitive fields, RFC 9901 disclosures

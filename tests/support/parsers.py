@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from receipts import ENTRIES, ESTONIA, JAPAN, LOG, LOG_PQ, POLAND, POLICY, hashes_of, note_of, receipt_of
+from receipts import ENTRIES, ESTONIA, JAPAN, LOG, LOG_PQ, POLAND, POLICY, fork_of, hashes_of, note_of, receipt_of
 
 from ledger.errors import Malformed
 from ledger.log import canonical
@@ -18,6 +18,7 @@ from ledger.log.checkpoint import format_checkpoint, parse_checkpoint
 from ledger.log.codec import format_base64, parse_base64url
 from ledger.log.cosignature import parse_vkey
 from ledger.log.entry import format_entry, parse_entry
+from ledger.log.evidence import check_evidence, format_evidence, parse_evidence
 from ledger.log.export import MAX_LINE_BYTES, Export, Header, format_export
 from ledger.log.note import format_vkey, parse_note, parse_signatures, split_vkey
 from ledger.log.proof_file import ProofFile, format_proof_file, parse_proof_file
@@ -34,6 +35,12 @@ TEXT += b"\n"
 SIGNERS = (LOG, LOG_PQ, POLAND, ESTONIA, JAPAN)
 STAMPED, STAMP, ROOT = ((VECTORS / name).read_bytes() for name in ("checkpoint.txt", "stamp.tsr", "tsa-root.crt"))
 STAMP_MEANS = check_timestamp(STAMP, STAMPED, [ROOT])
+
+OTHER = [*ENTRIES[:3], b"another", *ENTRIES[4:]]
+FORKS = [format_evidence(fork_of(ENTRIES, other)) for other in (OTHER, OTHER[:5], [*OTHER, b"more"])]
+SIGNED = {
+    parse_checkpoint(parse_note(note)[0]) for fork in map(parse_evidence, FORKS) for note in (fork.kept, fork.served)
+}
 
 
 def _same(given: bytes, again: bytes) -> None:
@@ -130,12 +137,20 @@ def read_timestamp(data: bytes) -> None:
     assert check_timestamp(data, STAMPED, [ROOT]) == STAMP_MEANS
 
 
+def read_evidence(data: bytes) -> None:
+    """Hold that nobody but the log can make evidence against it."""
+    _same(data, format_evidence(parse_evidence(data)))
+    found = check_evidence(data, TRUST)
+    assert {found.kept.checkpoint, found.served.checkpoint} <= SIGNED
+
+
 READERS: dict[str, Callable[[bytes], None]] = {
     "bundle": read_bundle,
     "canonical": read_canonical,
     "checkpoint": read_checkpoint,
     "disclosure": read_disclosure,
     "entry": read_entry,
+    "evidence": read_evidence,
     "export": read_export,
     "note": read_note,
     "opened": read_opened,
@@ -166,6 +181,7 @@ SEEDS: dict[str, list[bytes]] = {
     "checkpoint": [TEXT, b"a\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"],
     "disclosure": [seal(name, {"a": ["причина", 1]}, b"s" * 16)[1] for name in ("reason", "")],
     "entry": [bytes([seq]) + entry for seq, entry in enumerate(ENTRIES[:3])],
+    "evidence": FORKS,
     "export": [_export(), (VECTORS / "export.jsonl").read_bytes()],
     "note": [note_of(LOG), note_of(LOG, POLAND, JAPAN), b"\n\n\xe2\x80\x94 a AAAAAAA=\n"],
     "opened": [note_of(LOG), note_of(LOG, POLAND)],

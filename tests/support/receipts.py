@@ -1,14 +1,17 @@
 """A small signed log with witnesses, its policy file, and receipts of its entries: what the formats' tests share."""
 
+from collections.abc import Sequence
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
 from ledger.log.cosignature import Ed25519CosignatureSigner, MLDSA44Signer
 from ledger.log.entry import GENESIS_PREV, Entry, format_entry
+from ledger.log.evidence import Evidence
 from ledger.log.merkle import CompactRange, hash_leaf, hash_node
 from ledger.log.note import Ed25519Signer, format_vkey
-from ledger.log.proof import Node, prove_inclusion
+from ledger.log.proof import Node, prove_consistency, prove_inclusion, root_at
 from ledger.log.receipt import format_receipt
 
 ORIGIN = "receipts.example/oblik"
@@ -63,6 +66,20 @@ def _node(entries: list[bytes], node: Node) -> bytes:
 def hashes_of(index: int, entries: list[bytes] = ENTRIES) -> list[bytes]:
     """Give the inclusion proof of an entry in the tree of all."""
     return prove_inclusion(index, len(entries), lambda nodes: [_node(entries, node) for node in nodes])
+
+
+def fork_of(kept: list[bytes], served: list[bytes], *signers) -> Evidence:
+    """Make the evidence that a log signed the trees of these entries, neither of which begins with the other."""
+    small, large = sorted((kept, served), key=len)
+    root, hashes = b"", ()
+    if len(small) != len(large):
+
+        def read(nodes: Sequence[Node]) -> list[bytes]:
+            return [_node(large, node) for node in nodes]
+
+        root, hashes = root_at(len(small), read), tuple(prove_consistency(len(small), len(large), read))
+    notes = [note_of(*(signers or [LOG]), entries=entries) for entries in (kept, served)]
+    return Evidence(kind="fork", kept=notes[0], served=notes[1], prefix_root=root, hashes=hashes)
 
 
 def note_of(*signers, entries: list[bytes] = ENTRIES) -> bytes:
