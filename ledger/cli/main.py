@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from ledger.bootstrap import load_signers, wall_clock
-from ledger.cli import receipt, sealing, streams, witness
+from ledger.cli import monitor, receipt, sealing, streams, witness
 from ledger.cli.keys import keys
 from ledger.cli.offline import new_file, open_existing, open_source, progress_bar
 from ledger.cli.options import Data, Url, read_settings, shortened
@@ -33,7 +33,8 @@ OK, NOT_VERIFIED, MISUSE = 0, 1, 2
 
 HELP = """Keep account of who may use datasets and models, and of what came of it, in a ledger that outsiders verify.
 
-Exit codes: 0 done; 1 something does not verify; 2 misuse, or a setup that is not right.
+Exit codes: 0 done; 1 something does not verify; 2 misuse, or a setup that is not right;
+3 a log contradicts itself (`oblik monitor`).
 """
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
@@ -42,6 +43,8 @@ app.add_typer(witness.app, name="witness")
 app.add_typer(keys, name="keys")
 app.add_typer(sealing.app, name="disclosure")
 app.add_typer(streams.app, name="stream")
+app.command("monitor")(monitor.monitor)
+app.add_typer(monitor.evidence_app, name="evidence")
 errors = Console(stderr=True, highlight=False)
 
 

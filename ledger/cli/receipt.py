@@ -1,13 +1,12 @@
 """`oblik receipt`: what a partner kept of a decision, verified offline."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ledger.errors import Misconfigured, TooLarge, show
+from ledger.cli.common import moment, printable, read_file
 from ledger.log.canonical import encode
 from ledger.log.proof_file import MAX_PROOF_FILE_BYTES
 from ledger.log.receipt import Receipt, check_receipt
@@ -28,21 +27,9 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Verify a receipt offline: entry, proof, and who signed the checkpoint."""
-    trusted = parse_policy(_read(policy, MAX_POLICY_BYTES))
-    found = check_receipt(_read(file, MAX_PROOF_FILE_BYTES), trusted)
+    trusted = parse_policy(read_file(policy, MAX_POLICY_BYTES))
+    found = check_receipt(read_file(file, MAX_PROOF_FILE_BYTES), trusted)
     print(_as_json(found) if as_json else _as_text(found))
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """Read a file of at most `limit` bytes. Raises Misconfigured or TooLarge."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise Misconfigured(f"{show(str(path))} cannot be read: {error.strerror}") from None
-    if len(data) > limit:
-        raise TooLarge(show(str(path)), limit=limit)
-    return data
 
 
 def _as_text(receipt: Receipt) -> str:
@@ -55,8 +42,8 @@ def _as_text(receipt: Receipt) -> str:
         f"when: {entry.at}",
         f"body: {encode(entry.body).decode()}",
         *(f"signed by: {name} (key {number:08x})" for name, number in trusted.log_keys),
-        *(f"witness: {_printable(name)}, at {_moment(time)}" for name, time in trusted.cosigned.items()),
-        f"witnesses: {len(trusted.cosigned)}, where it takes {_printable(trusted.needed)}",
+        *(f"witness: {printable(name)}, at {moment(time)}" for name, time in trusted.cosigned.items()),
+        f"witnesses: {len(trusted.cosigned)}, where it takes {printable(trusted.needed)}",
     ]
     return "\n".join(lines)
 
@@ -89,16 +76,3 @@ def _decision(body: dict[str, Any]) -> str:
             return ", denied"
         case _:
             return ""
-
-
-def _moment(seconds: int) -> str:
-    """Write POSIX seconds as a time; a witness may state any number."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00") + "Z"
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds} s"
-
-
-def _printable(name: str) -> str:
-    """Write a name of the policy, whose bytes need not be UTF-8."""
-    return name.encode(errors="backslashreplace").decode()
