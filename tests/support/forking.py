@@ -1,5 +1,6 @@
 """A log that shows different people different histories: two worlds, one pair of keys, and a server between them."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ class Switch:
         """None answers nothing at all."""
         self.instead: dict[str, bytes | None] = {}
         """By path: these bytes; None is 404."""
+        self._asked, self._rounds = threading.Condition(), 0
         self._signed: dict[bytes, bytes] = {}
 
     def note(self, served: Served) -> bytes:
@@ -62,7 +64,16 @@ class Switch:
         self.instead["/checkpoint"] = self.note(served)
         return self.instead["/checkpoint"]
 
+    def wait_for_rounds(self, count: int) -> None:
+        """Wait until so many more checkpoints have been asked for."""
+        with self._asked:
+            wanted = self._rounds + count
+            assert self._asked.wait_for(lambda: self._rounds >= wanted, TIMEOUT_SECONDS)
+
     def __call__(self, path: str, headers: dict[str, str]) -> Answer | None:
+        with self._asked:
+            self._rounds += path == "/checkpoint"
+            self._asked.notify_all()
         if path in self.instead:
             found = self.instead[path]
             return (404, {}, b"") if found is None else (200, {}, found)
