@@ -10,8 +10,7 @@ where they are longer, keeps memory bounded whatever the file holds.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -79,7 +78,7 @@ class Export:
         self._lines = iter(lines)
         self._number = 0
         self.offset = 0
-        """How many bytes the lines read so far have."""
+        """Where the next line begins, in bytes."""
         self.header = self._read(Header, "the header")
         if self.header.format != FORMAT:
             raise Unverified(f"line 1: the format {show(self.header.format)} is not {FORMAT}")
@@ -104,26 +103,14 @@ class Export:
         """Index of the entry that is read next."""
         return self.header.entries - self._entries_left
 
-    def take(self, count: int) -> list[bytes]:
-        """Take the next lines of entries as they are, unchecked: at most `count`, fewer where they are too long."""
-        lines, room = [], count * (MAX_ENTRY_BYTES + 1)
-        for line in islice(self._lines, min(count, self._entries_left)):
-            lines.append(line)
-            room -= len(line)
-            if room < 0:
-                break
-        self._move(lines, 1)
-        return lines
+    def skip(self, count: int, length: int) -> None:
+        """Count the next `count` entries, lines of `length` bytes together, as read by someone else.
 
-    def put_back(self, lines: Sequence[bytes]) -> None:
-        """Put back the lines that were taken last, for `entries` to read them."""
-        self._lines = chain(lines, self._lines)
-        self._move(lines, -1)
-
-    def _move(self, lines: Sequence[bytes], by: int) -> None:
-        self._number += by * len(lines)
-        self._entries_left -= by * len(lines)
-        self.offset += by * sum(map(len, lines))
+        Whoever gives the lines goes on after them.
+        """
+        self._number += count
+        self._entries_left -= count
+        self.offset += length
 
     def attachments(self) -> Iterator[tuple[str, str, bytes]]:
         """Give each attachment as (sha256, media type, bytes). Raises Unverified where a hash is another."""

@@ -22,7 +22,7 @@ TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 """Leaves of a complete subtree that is one hash in the tiles of the level above."""
 
-_begun_leaf = sha256(b"\x00")  # copied, it saves looking the algorithm up for each of many
+_begun_leaf, _begun_node = sha256(b"\x00"), sha256(b"\x01")  # a copy saves looking the algorithm up, for each of many
 
 
 def hash_leaf(data: bytes) -> bytes:
@@ -49,7 +49,12 @@ def hash_tile(leaves: Sequence[bytes]) -> bytes:
     """Hash TILE_WIDTH leaf hashes, or any other power of two of them, into their complete subtree."""
     row = list(leaves)
     while len(row) > 1:
-        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)]
+        parents = []
+        for left, right in zip(row[::2], row[1::2], strict=True):
+            node = _begun_node.copy()
+            node.update(left + right)
+            parents.append(node.digest())
+        row = parents
     return row[0]
 
 

@@ -40,7 +40,7 @@ Kind = tuple[str, int]
 NEW_STREAM: Link = (0, -1)
 """What a stream's first entry says in `about`: ordinal 0, and no entry before it."""
 
-ENTRIES_AT_ONCE = 64
+ENTRIES_AT_ONCE = 32
 """Entries parsed together: enough to spread the cost of a call, too few to wake the garbage collector (measured)."""
 
 
@@ -57,9 +57,11 @@ class Span(Struct, frozen=True, kw_only=True):
     last: bytes
     leaf: bytes
     """Leaf hash of the last."""
+    before: list[bytes]
+    """Leaf hashes up to the first multiple of 256."""
     tiles: list[bytes]
-    """Hashes of the complete subtrees of 256 leaves with which the run begins, where it begins at such a subtree."""
-    leaves: list[bytes]
+    """Hashes of the complete subtrees of 256 leaves from there on."""
+    after: list[bytes]
     """Leaf hashes after them."""
     claims: dict[str, Link]
     """For each stream, what the first of its entries in the run says of it."""
@@ -71,9 +73,14 @@ class Span(Struct, frozen=True, kw_only=True):
     """(index, bytes) of the entries of which more is to be verified than their place: see `NOTED`."""
 
     @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.before) + TILE_WIDTH * len(self.tiles) + len(self.after)
+
+    @property
     def stop(self) -> int:
-        """Index after the last entry."""
-        return self.start + TILE_WIDTH * len(self.tiles) + len(self.leaves)
+        """Index after the last."""
+        return self.start + self.count
 
 
 def verify_span(start: int, run: Sequence[bytes], leaves: Sequence[bytes] | None = None) -> Span | None:
@@ -93,14 +100,16 @@ def verify_span(start: int, run: Sequence[bytes], leaves: Sequence[bytes] | None
                 return None
     except BadEntry:
         return None
-    tiled = len(run) - len(run) % TILE_WIDTH if start % TILE_WIDTH == 0 else 0
+    tiled = min(-start % TILE_WIDTH, len(run))
+    rest = len(run) - (len(run) - tiled) % TILE_WIDTH
     return Span(
         start=start,
         first=run[0],
         last=run[-1],
         leaf=hashes[-1],
-        tiles=[hash_tile(hashes[i : i + TILE_WIDTH]) for i in range(0, tiled, TILE_WIDTH)],
-        leaves=hashes[tiled:],
+        before=hashes[:tiled],
+        tiles=[hash_tile(hashes[i : i + TILE_WIDTH]) for i in range(tiled, rest, TILE_WIDTH)],
+        after=hashes[rest:],
         claims=followed.claims,
         heads=followed.heads,
         kinds=[(kind, version, seq) for (kind, version), seq in followed.kinds.items()],
@@ -196,9 +205,11 @@ class Replica:
         if span.start != self.size or not self._continues(first, span.claims):
             return False
         self.first = self.first or first
+        for leaf in span.before:
+            self.subtrees += self._range.append(leaf)
         for tile in span.tiles:
             self.subtrees += self._range.append_tile(tile)
-        for leaf in span.leaves:
+        for leaf in span.after:
             self.subtrees += self._range.append(leaf)
         self._streams.update(span.heads)
         self.kinds.update({(kind, version): seq for kind, version, seq in span.kinds})

@@ -1,9 +1,9 @@
-"""Parts of a ledger, small enough to be verified at once, and read by whoever gets them: this process or a worker.
+"""Parts of a ledger, small enough to be held and verified at once, by this process or by a worker.
 
-    Part(start=2048, stop=4096, offset=1437184, length=1380352)
+    Part(offset=1048322, length=1048190)        bytes of a file: lines, each to its end
+    Part(start=2048, stop=4096)                 rows of a database, by index
 
-An export is read by offset and length, a database by index. This module imports no database, so that a worker on a
-file stays small.
+What is read of a part is a `Run`. This module imports no database, so that a worker on a file stays small.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,19 +12,23 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 from msgspec import Struct
 
 from ledger.log.verify import Span, verify_span
 
 PART_ENTRIES = 2_048
-"""Entries in a part: a multiple of 256, so that a part of the tree goes with it; some 1.3 MB."""
+"""Entries in a part of a database: some 1.3 MB, and 134 MB at the very most."""
+
+PART_BYTES = 1024 * 1024
+"""Bytes that a part of a file is cut from: at least 15 entries, usually some 1,500."""
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """Entries [start, stop); in an export, the bytes of their lines."""
+    """Where a run of entries is stored."""
 
-    start: int
-    stop: int
+    start: int = 0
+    stop: int = 0
     offset: int = 0
     length: int = 0
 
@@ -37,23 +41,30 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class Run(Struct, frozen=True):
-    """The entries of a part, as stored."""
+    """Consecutive entries as stored, at least one."""
 
+    start: int
+    """Index of the first."""
     data: list[bytes]
     leaves: list[bytes] | None = None
     """The leaf hashes stored beside them, where there are any."""
 
 
+class _Numbered(Struct):
+    """What an entry says of its own index."""
+
+    seq: int
+
+
 ReadPart = Callable[[Part], Run | None]
-"""Gives the entries of a part; None where they are not there in their order."""
+"""Gives the entries of a part; None where they are not there, or not in their order."""
+
+_decode_number = msgspec.json.Decoder(_Numbered).decode
 
 
-def verify_part(read: ReadPart, part: Part) -> Span | None:
-    """Verify the entries of a part among themselves. None where they are not all there, or one is at fault."""
-    run = read(part)
-    if run is None or len(run.data) != part.stop - part.start:
-        return None
-    return verify_span(part.start, run.data, run.leaves)
+def verify_run(run: Run | None) -> Span | None:
+    """Verify a run by itself. None where there is none, or an entry is at fault."""
+    return verify_span(run.start, run.data, run.leaves) if run else None
 
 
 @contextmanager
@@ -71,7 +82,12 @@ def part_reader(place: Place) -> Iterator[ReadPart]:
 
 
 def read_lines(file: BinaryIO, part: Part) -> Run | None:
-    """Read the lines of a part of an export."""
+    """Read the lines of a part of a file. Their index is what the first one says: whoever joins them knows better."""
     file.seek(part.offset)
     *data, rest = file.read(part.length).split(b"\n")
-    return None if rest else Run(data)
+    if rest or not data:
+        return None
+    try:
+        return Run(_decode_number(data[0]).seq, data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

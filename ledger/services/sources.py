@@ -1,6 +1,7 @@
 """Where a ledger is read from to be verified: a database, or an exported file."""
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -15,10 +16,10 @@ from ledger.events import CATALOGUE
 from ledger.events.registry import LedgerOpened
 from ledger.log.checkpoint import open_checkpoint
 from ledger.log.cosignature import parse_vkey
-from ledger.log.entry import parse_entry
+from ledger.log.entry import MAX_ENTRY_BYTES, parse_entry
 from ledger.log.export import MAX_LINE_BYTES, Export
 from ledger.log.verify import Replica
-from ledger.services.parts import PART_ENTRIES, Part, Place, Run
+from ledger.services.parts import PART_BYTES, PART_ENTRIES, Part, Place, Run
 from ledger.services.sealing import SealedFields, Sealing, check_disclosures
 from ledger.storage.publication import read_publication, read_timestamps
 from ledger.storage.reading import read_attachments, read_entries, read_entry, read_head, read_subtrees
@@ -61,17 +62,21 @@ class Source(Protocol):
         """How many entries it says it has."""
         ...
 
+    def runs(self, start: int) -> Iterator[Run | None]:
+        """Give the entries from index `start` on, some at a time, up to `size` or what cannot be read so."""
+        ...
+
     @property
     def place(self) -> Place | None:
         """Where a worker finds the same; None where none can."""
         ...
 
     def parts(self, start: int) -> Iterator[Part]:
-        """Cut the entries from index `start` on into parts, in order; there may be fewer than `size` says."""
+        """Cut what `runs` gives into parts, for workers to read. The last ones may hold more than entries."""
         ...
 
-    def read(self, part: Part) -> Run | None:
-        """Read a part, the last that `parts` gave."""
+    def passed(self, part: Part, size: int) -> None:
+        """Hear that the next part was verified elsewhere, up to entry `size`."""
         ...
 
     def entries(self, start: int) -> Iterator[Stored]:
@@ -112,6 +117,10 @@ class DatabaseSource:
         """The size in the head row."""
         return self._head.size
 
+    def runs(self, start: int) -> Iterator[Run | None]:
+        """Read the rows of each part."""
+        return (read_rows(self._connection, part) for part in self.parts(start))
+
     def parts(self, start: int) -> Iterator[Part]:
         """Cut by index; none where a row stands before the first."""
         if next(read_entries(self._connection, LOWEST, 0), None) is not None:
@@ -119,9 +128,8 @@ class DatabaseSource:
         for first in range(start, self.size, PART_ENTRIES):
             yield Part(start=first, stop=min(first + PART_ENTRIES, self.size))
 
-    def read(self, part: Part) -> Run | None:
-        """Read the rows of a part."""
-        return read_rows(self._connection, part)
+    def passed(self, part: Part, size: int) -> None:
+        """Rows are read by index: there is nothing to keep up with."""
 
     def entries(self, start: int) -> Iterator[Stored]:
         """Read every stored row from there on, those before the first and past the head too: there must be none."""
@@ -176,16 +184,18 @@ def read_rows(connection: sa.Connection, part: Part) -> Run | None:
     rows = list(read_entries(connection, part.start, part.stop))
     if [row.seq for row in rows] != list(range(part.start, part.stop)):
         return None
-    return Run([row.data for row in rows], [row.leaf for row in rows])
+    return Run(part.start, [row.data for row in rows], [row.leaf for row in rows])
 
 
 class ExportSource:
-    """A ledger in an exported file: header, entries and checkpoint all have to agree."""
+    """A ledger in an exported file: header, entries and checkpoint all have to agree.
+
+    Lines that come from elsewhere are read once, and verified one by one.
+    """
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._export = Export(lines)
         self._file: BinaryIO | None = None
-        self._taken: list[bytes] = []
         self.place: Place | None = None
         self._note: bytes | None = None
 
@@ -209,20 +219,29 @@ class ExportSource:
         """The number of entries in the header."""
         return self._export.header.entries
 
-    def parts(self, start: int) -> Iterator[Part]:
-        """Cut by lines, which are read on the way."""
+    def runs(self, start: int) -> Iterator[Run | None]:
+        """Read a file by blocks, up to one that holds no whole line."""
         self._go_to(start)
-        while True:
-            first, offset = self._export.index, self._export.offset
-            self._taken = self._export.take(PART_ENTRIES)
-            if not self._taken:
+        while left := self.size - self._export.index:
+            if self._file is None:
                 return
-            yield Part(start=first, stop=self._export.index, offset=offset, length=self._export.offset - offset)
+            block = self._file.read(PART_BYTES)
+            *lines, rest = block.split(b"\n", left)
+            run = Run(self._export.index, lines) if lines else None
+            self._pass(len(lines), len(block) - len(rest))
+            yield run
 
-    def read(self, part: Part) -> Run | None:
-        """Give the lines of the part that was cut last."""
-        whole = part.stop == self._export.index and all(line.endswith(b"\n") for line in self._taken)
-        return Run([line[:-1] for line in self._taken]) if whole else None
+    def parts(self, start: int) -> Iterator[Part]:
+        """Cut a file by its size, each part at the end of a line. Where the entries end is not looked for."""
+        self._go_to(start)
+        offset, file = self._export.offset, self._file
+        while file is not None and (length := _length_to_cut(file, offset)):
+            yield Part(offset=offset, length=length)
+            offset += length
+
+    def passed(self, part: Part, size: int) -> None:
+        """Go on in the file behind the part."""
+        self._pass(size - self._export.index, part.length)
 
     def entries(self, start: int) -> Iterator[Stored]:
         """Read the entries' lines."""
@@ -233,17 +252,20 @@ class ExportSource:
     def _go_to(self, start: int) -> None:
         """Make the entry at `start` the next that is read, or the first that is missing.
 
-        Raises ValueError on going back further than the last part in lines that are no file.
+        Raises ValueError on going back in lines that are no file.
         """
-        if start == self._export.index - len(self._taken):
-            self._export.put_back(self._taken)
-        elif start < self._export.index and self._file is not None:
-            self._export = Export(_lines(self._file))
-        self._taken = []
         if start < self._export.index:
-            raise ValueError(f"entry {start} was read, and lines are read once")
-        while start > self._export.index and self._export.take(min(PART_ENTRIES, start - self._export.index)):
+            if self._file is None:
+                raise ValueError(f"entry {start} was read, and these lines are read once")
+            self._export = Export(_lines(self._file))
+        self._pass(0, 0)
+        for _ in zip(range(start - self._export.index), self._export.entries(), strict=False):
             pass
+
+    def _pass(self, count: int, length: int) -> None:
+        self._export.skip(count, length)
+        if self._file is not None:
+            self._file.seek(self._export.offset)
 
     def attachments(self) -> Iterator[Attachment]:
         """Read the attachments' lines, which the export checks."""
@@ -264,3 +286,12 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
     """Give a file's lines from its beginning, cut where they are too long."""
     file.seek(0)
     return iter(partial(file.readline, MAX_LINE_BYTES + 1), b"")
+
+
+def _length_to_cut(file: BinaryIO, offset: int) -> int:
+    """Give how many bytes from `offset` on, at most PART_BYTES, end with a line; 0 where its end is too far."""
+    end = min(offset + PART_BYTES, file.seek(0, io.SEEK_END))
+    last = max(offset, end - MAX_ENTRY_BYTES - 1)
+    file.seek(last)
+    length = file.read(end - last).rfind(b"\n") + 1
+    return last - offset + length if length else 0

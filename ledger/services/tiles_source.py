@@ -46,8 +46,18 @@ class TilesSource:
         self._note = place.checkpoint()
         self.size = parse_checkpoint(parse_note(self._note)[0]).size
 
+    def runs(self, start: int) -> Iterator[Run | None]:
+        """Read bundle after bundle."""
+        return (self.read(part) for part in self._cut(start))
+
     def parts(self, start: int) -> Iterator[Part]:
-        """Cut by bundles."""
+        """Give none: no worker reads here."""
+        return iter(())
+
+    def passed(self, part: Part, size: int) -> None:
+        """Bundles are read by their number: there is nothing to keep up with."""
+
+    def _cut(self, start: int) -> Iterator[Part]:
         while start < self.size:
             stop = min(self.size, (start // TILE_WIDTH + 1) * TILE_WIDTH)
             yield Part(start=start, stop=stop)
@@ -63,11 +73,11 @@ class TilesSource:
         except (Malformed, NotFound, Unverified):
             return None
         leaves = [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
-        return Run(data[first:], leaves[first:])
+        return Run(part.start, data[first:], leaves[first:])
 
     def entries(self, start: int) -> Iterator[Stored]:
         """Read entry after entry. Raises BadEntry where a bundle is missing or broken."""
-        for part in self.parts(start):
+        for part in self._cut(start):
             run = self.read(part)
             if run is None or run.leaves is None:
                 raise BadEntry(part.start, f"is missing, or its bundle or tile is not whole, in {self._place.name}")

@@ -1,5 +1,6 @@
 """Offline verification, replay and export: nothing here talks to a service."""
 
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
@@ -17,7 +18,7 @@ from ledger.log.entry import Entry, parse_entry
 from ledger.log.export import Header, format_export
 from ledger.log.note import parse_note
 from ledger.log.verify import Replica, Span
-from ledger.services.parts import Part, ReadPart, part_reader, verify_part
+from ledger.services.parts import Place, Run, part_reader, verify_run
 from ledger.services.replay import Replay, Replayed
 from ledger.services.sealing import NOTHING_SEALED, SealedFields, Sealing
 from ledger.services.setup import read_opening
@@ -28,6 +29,9 @@ from ledger.storage.reading import count_attachments, read_attachments, read_ent
 from ledger.storage.tail import NO_ENTRY
 
 Progress = Callable[[int], None]
+
+SEALS_STREAMS = b'"kind":"streams.sealed"'
+"""Stands in every entry that seals the streams. It is verified against all before it, and so one by one."""
 
 
 class Verified(Struct, frozen=True, kw_only=True, eq=False):
@@ -125,6 +129,17 @@ class _Reading:
         self._progress(span.stop - span.start)
         return True
 
+    def take(self, run: Run | None, *, limit: int = sys.maxsize) -> bool:
+        """Take a run one by one, for what a span cannot say. False, and nothing is taken, where there is no such need."""
+        if run is None or run.start != self.replica.size or run.start + len(run.data) > limit:
+            return False
+        within = any(run.start < size < run.start + len(run.data) for size in self._watched)
+        if not within and not any(SEALS_STREAMS in data for data in run.data):
+            return False
+        for data, leaf in zip(run.data, run.leaves or repeat(None), strict=False):
+            self.add(data, leaf)
+        return True
+
     def _note(self, entry: Entry) -> None:
         self.keys.add(entry)
         self.sealed.add(entry)
@@ -136,8 +151,10 @@ class _Reading:
 
 def _read_entries(reading: _Reading, source: Source, workers: int) -> End:
     replica = reading.replica
-    if workers:
-        _join_parts(reading, source, workers)
+    if workers > 1 and source.place is not None:
+        _join_parts(reading, source, source.place, workers)
+    elif workers:
+        _join_runs(reading, source)
     for index, data, leaf in source.entries(replica.size):
         if index != replica.size:
             raise BadEntry(replica.size, f"is missing: the next that is stored is entry {index}")
@@ -152,31 +169,22 @@ def _read_entries(reading: _Reading, source: Source, workers: int) -> End:
     return End(replica=replica, opening=opening, vkeys=reading.keys.in_force, state_seq=_state_seq(replica))
 
 
-def _join_parts(reading: _Reading, source: Source, workers: int) -> None:
-    """Verify part after part: at once where a part vouches for itself and goes on from those before; else one by one.
+def _join_runs(reading: _Reading, source: Source) -> None:
+    """Verify run after run, up to the first that is at fault by itself or does not continue those before it."""
+    for run in source.runs(reading.replica.size):
+        span = verify_run(run)
+        if not (span is not None and reading.join(span)) and not reading.take(run):
+            return
 
-    Ends before the first part that cannot be read as one.
-    """
-    with _spans(source, reading.replica.size, workers) as (read, spans):
-        for part, span in spans:
-            if span is not None and reading.join(span):
-                continue
-            run = read(part)
-            if run is None or part.start != reading.replica.size:
+
+def _join_parts(reading: _Reading, source: Source, place: Place, workers: int) -> None:
+    """Do the same with worker processes; a part that has more entries than there should be is left, too."""
+    with part_reader(place) as read, spans_by_workers(place, workers) as deal:
+        for part, span in deal(source.parts(reading.replica.size)):
+            joined = span is not None and span.stop <= source.size and reading.join(span)
+            if not joined and not reading.take(read(part), limit=source.size):
                 return
-            for data, leaf in zip(run.data, run.leaves or repeat(None), strict=False):
-                reading.add(data, leaf)
-
-
-@contextmanager
-def _spans(source: Source, start: int, workers: int) -> Iterator[tuple[ReadPart, Iterator[tuple[Part, Span | None]]]]:
-    """Give how a part is read, and each part with its span."""
-    parts = source.parts(start)
-    if workers == 1 or source.place is None:
-        yield source.read, ((part, verify_part(source.read, part)) for part in parts)
-        return
-    with part_reader(source.place) as read, spans_by_workers(source.place, parts, workers) as spans:
-        yield read, spans
+            source.passed(part, reading.replica.size)
 
 
 def _state_seq(replica: Replica) -> int:

@@ -13,8 +13,9 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import cycle
 from typing import IO, Self, TypeVar
 
@@ -22,7 +23,7 @@ import msgspec
 
 from ledger.errors import Unavailable
 from ledger.log.verify import Span
-from ledger.services.parts import Part, Place, part_reader, verify_part
+from ledger.services.parts import Part, Place, part_reader, verify_run
 
 PARTS_AHEAD = 2
 """Parts that each worker has been told of: one that it verifies, and one for when it is done."""
@@ -80,23 +81,27 @@ def _ended() -> Unavailable:
     return Unavailable("a worker process ended before its work was done", help="--workers 1 does without")
 
 
+Deal = Callable[[Iterable[Part]], Iterator[tuple[Part, Span | None]]]
+"""Gives each part with its span, or None, in order."""
+
+
 @contextmanager
-def spans_by_workers(place: Place, parts: Iterable[Part], count: int) -> Iterator[Iterator[tuple[Part, Span | None]]]:
-    """Give each part and its span, or None, in their order; `count` worker processes make them meanwhile."""
+def spans_by_workers(place: Place, count: int) -> Iterator[Deal]:
+    """Start `count` worker processes, and deal parts to them. Raises Unavailable where one ends early."""
     with ExitStack() as stack:
-        yield _deal(parts, [stack.enter_context(Worker(place)) for _ in range(count)])
+        yield partial(_deal, [stack.enter_context(Worker(place)) for _ in range(count)])
 
 
-def _deal(parts: Iterable[Part], workers: list[Worker]) -> Iterator[tuple[Part, Span | None]]:
+def _deal(workers: Sequence[Worker], parts: Iterable[Part]) -> Iterator[tuple[Part, Span | None]]:
     under_way: deque[tuple[Part, Worker]] = deque()
     for part, worker in zip(parts, cycle(workers), strict=False):
         worker.send(part)
         under_way.append((part, worker))
         if len(under_way) == PARTS_AHEAD * len(workers):
-            first, worker_of_first = under_way.popleft()
-            yield first, worker_of_first.receive()
-    for part, worker in under_way:
-        yield part, worker.receive()
+            done, by = under_way.popleft()
+            yield done, by.receive()
+    for done, by in under_way:
+        yield done, by.receive()
 
 
 # In the worker --------------------------------------------------------------------------------------------------------
@@ -109,7 +114,7 @@ def main() -> None:
     try:
         with part_reader(_receive(source, Place)) as read:
             while True:
-                _send(target, verify_part(read, _receive(source, Part)))
+                _send(target, verify_run(read(_receive(source, Part))))
     except (EOFError, BrokenPipeError):
         os._exit(0)  # not by way of flushing to a pipe that nobody reads
 

@@ -32,6 +32,7 @@ MANY = 600
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut a small ledger into many parts."""
     monkeypatch.setattr(sources, "PART_ENTRIES", 64)
+    monkeypatch.setattr(sources, "PART_BYTES", 30_000)
 
 
 @pytest.fixture
@@ -68,6 +69,11 @@ def test_parts_and_workers_verify_what_one_by_one_does(filled: World, file: Path
     assert isinstance(expected, Verified)
     assert expected.signed
     assert [expected] * 3 == [outcome(file, count=count) for count in (1, 2, 3)]
+    with file.open("rb") as opened:
+        by_parts: list[int] = []
+        verify(ExportSource.of_file(opened), progress=by_parts.append)
+        assert sum(by_parts) == expected.size
+        assert min(by_parts) > 1
     for count in (1, 2):
         seen: list[int] = []
         with own_engine(database_url) as engine, snapshot(engine) as connection:
@@ -75,11 +81,11 @@ def test_parts_and_workers_verify_what_one_by_one_does(filled: World, file: Path
             found, _ = verify(source, progress=seen.append, workers=count)
         assert (expected.size, expected.root, expected.origin) == (found.size, found.root, found.origin)
         assert sum(seen) == found.size
-        assert max(seen) == 64
+        assert max(seen) == 64  # by parts, and not one by one
 
 
-def test_lines_that_are_no_file_verify_by_parts(file: Path) -> None:
-    """Lines from anywhere, read once; workers cannot find them, and are done without."""
+def test_lines_that_are_no_file_verify(file: Path) -> None:
+    """Lines from anywhere are read once; workers cannot find them, and are done without."""
     expected = outcome(file, count=0)
     lines = file.read_bytes().splitlines(keepends=True)
     assert expected == verify(ExportSource(lines), workers=2)[0]
