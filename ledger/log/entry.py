@@ -156,10 +156,17 @@ def _fields_hold(entries: Sequence[Entry], seq: int, prevs: Sequence[str]) -> bo
     return (
         [entry.seq for entry in entries] == list(range(seq, seq + len(entries)))
         and [entry.prev for entry in entries] == prevs
-        and all(map(_is_ordinary_time, {entry.at for entry in entries}))
+        and all(map(_is_time, {entry.at for entry in entries}))
         and all(map(_is_kind, {entry.kind for entry in entries}))
         and all(map(_is_commitment, [text for entry in entries if entry.sealed for text in entry.sealed.values()]))
     )
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return bool(_is_ordinary_time(text) or _parse_time(text, ""))
+    except Malformed:
+        return False
 
 
 def _parse_quickly(data: bytes) -> Entry | None:

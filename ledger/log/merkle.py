@@ -9,6 +9,8 @@ its compact range. That is all a writer needs to append and to know the root: 32
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
+from msgspec import Struct
+
 from ledger.errors import Malformed, show
 
 HASH_BYTES = 32
@@ -19,8 +21,8 @@ EMPTY_ROOT = sha256(b"").digest()
 TILE_HEIGHT = 8
 """A tile spans 8 levels of the tree, 256 hashes of its lowest (C2SP tlog-tiles)."""
 
-TILE_WIDTH = 1 << TILE_HEIGHT
-"""Leaves of a complete subtree that is one hash in the tiles of the level above."""
+Row = tuple[int, int, bytes]
+"""(tile level L from 1, index there, hash) of leaves [index·256^L, (index+1)·256^L)."""
 
 _begun_leaf, _begun_node = sha256(b"\x00"), sha256(b"\x01")  # a copy saves looking the algorithm up, for each of many
 
@@ -32,9 +34,9 @@ def hash_leaf(data: bytes) -> bytes:
 
 def hash_leaves(run: Iterable[bytes]) -> list[bytes]:
     """Hash many entries' bytes as leaves, each as `hash_leaf` does."""
-    hashes = []
+    hashes, begin = [], _begun_leaf.copy
     for data in run:
-        leaf = _begun_leaf.copy()
+        leaf = begin()
         leaf.update(data)
         hashes.append(leaf.digest())
     return hashes
@@ -45,17 +47,43 @@ def hash_node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def hash_tile(leaves: Sequence[bytes]) -> bytes:
-    """Hash TILE_WIDTH leaf hashes, or any other power of two of them, into their complete subtree."""
-    row = list(leaves)
-    while len(row) > 1:
-        parents = []
-        for left, right in zip(row[::2], row[1::2], strict=True):
-            node = _begun_node.copy()
-            node.update(left + right)
-            parents.append(node.digest())
-        row = parents
-    return row[0]
+def _hash_pairs(row: Sequence[bytes]) -> list[bytes]:
+    """Hash each two neighbours into their parent, as `hash_node` does."""
+    parents, begin = [], _begun_node.copy
+    for left, right in zip(row[::2], row[1::2], strict=True):
+        node = begin()
+        node.update(left + right)
+        parents.append(node.digest())
+    return parents
+
+
+class Fold(Struct, frozen=True):
+    """Leaves [start, start + size) as complete subtrees, each as large as it can be."""
+
+    start: int
+    size: int
+    pieces: list[tuple[int, bytes]]
+    """(height, hash) of those subtrees, from left to right."""
+    rows: list[Row]
+    """The rows of tile levels that are complete within them."""
+
+
+def fold(start: int, leaves: Sequence[bytes]) -> Fold:
+    """Hash leaves that stand from index `start` on, as far up as they reach without their neighbours."""
+    begin: list[tuple[int, bytes]] = []
+    end: list[tuple[int, bytes]] = []
+    rows: list[Row] = []
+    row, index, height = list(leaves), start, 0
+    while row:
+        if height and not height % TILE_HEIGHT:
+            rows += [(height // TILE_HEIGHT, i, subtree) for i, subtree in enumerate(row, start=index)]
+        if index & 1:  # its left neighbour is not here
+            begin.append((height, row.pop(0)))
+            index += 1
+        if len(row) & 1:
+            end.append((height, row.pop()))
+        row, index, height = _hash_pairs(row), index >> 1, height + 1
+    return Fold(start, len(leaves), begin + end[::-1], rows)
 
 
 class CompactRange:
@@ -67,29 +95,31 @@ class CompactRange:
         self.size = 0
         self.hashes: list[bytes] = []
 
-    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
-        """Add a leaf hash. Gives what it completes at heights 8, 16, 24…: (tile level from 1, index there, hash).
+    def append(self, leaf: bytes) -> list[Row]:
+        """Add a leaf hash. Gives what it completes at heights 8, 16, 24….
 
         Storage keeps just these: one row for each 256 of the level below.
         """
-        completed = self._join(leaf, 0)
+        completed = self._join(0, leaf)
         self.size += 1
         return completed
 
-    def append_tile(self, tile: bytes) -> list[tuple[int, int, bytes]]:
-        """Add TILE_WIDTH leaves at once, by the hash of their subtree. Gives what `append` gives for the last of them.
+    def extend(self, more: Fold) -> list[Row]:
+        """Add many leaves. Gives what `append` gives for all of them, in order of level and index.
 
-        Raises ValueError where the tree's size is no multiple of TILE_WIDTH.
+        Raises ValueError where they do not begin at the end.
         """
-        if self.size % TILE_WIDTH:
-            raise ValueError(f"no tile begins at leaf {self.size}")
-        index = self.size >> TILE_HEIGHT
-        completed = [(1, index, tile), *self._join(tile, TILE_HEIGHT)]
-        self.size += TILE_WIDTH
-        return completed
+        if more.start != self.size:
+            raise ValueError(f"leaf {more.start} does not follow on {self.size} leaves")
+        completed = list(more.rows)
+        for height, subtree in more.pieces:
+            completed += self._join(height, subtree)
+            self.size += 1 << height
+        return sorted(completed)
 
-    def _join(self, subtree: bytes, height: int) -> list[tuple[int, int, bytes]]:
-        completed: list[tuple[int, int, bytes]] = []
+    def _join(self, height: int, subtree: bytes) -> list[Row]:
+        """Add a complete subtree of 2^height leaves. Gives the rows above it that it completes."""
+        completed: list[Row] = []
         hashes, rest = self.hashes, self.size >> height
         while rest & 1:  # a complete subtree of this height stands to the left: join them
             subtree = sha256(b"\x01" + hashes.pop() + subtree).digest()

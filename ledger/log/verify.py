@@ -25,11 +25,8 @@ from msgspec import Struct
 from ledger.errors import BadCheckpoint, BadEntry, show
 from ledger.log.checkpoint import Checkpoint
 from ledger.log.entry import GENESIS_PREV, Entry, parse_entries, parse_entry
-from ledger.log.merkle import TILE_WIDTH, CompactRange, hash_leaf, hash_leaves, hash_tile
+from ledger.log.merkle import CompactRange, Fold, Row, fold, hash_leaf, hash_leaves
 from ledger.log.streams import SEALED_KIND, SEALED_VERSION, check_sealed_streams
-
-Subtree = tuple[int, int, bytes]
-"""(L, index, hash) of leaves [index·256^L, (index+1)·256^L)."""
 
 Link = tuple[int, int]
 """What an entry says in `about` of a stream: its ordinal there, and the index of the stream's entry before it."""
@@ -40,7 +37,7 @@ Kind = tuple[str, int]
 NEW_STREAM: Link = (0, -1)
 """What a stream's first entry says in `about`: ordinal 0, and no entry before it."""
 
-ENTRIES_AT_ONCE = 32
+ENTRIES_AT_ONCE = 64
 """Entries parsed together: enough to spread the cost of a call, too few to wake the garbage collector (measured)."""
 
 
@@ -51,18 +48,11 @@ NOTED = frozenset({"ledger.opened", "log_key.introduced", "log_key.retired", "fi
 class Span(Struct, frozen=True, kw_only=True):
     """A run of entries each of which follows from the one before it in the run."""
 
-    start: int
-    """Index of the first."""
     first: bytes
     last: bytes
     leaf: bytes
     """Leaf hash of the last."""
-    before: list[bytes]
-    """Leaf hashes up to the first multiple of 256."""
-    tiles: list[bytes]
-    """Hashes of the complete subtrees of 256 leaves from there on."""
-    after: list[bytes]
-    """Leaf hashes after them."""
+    tree: Fold
     claims: dict[str, Link]
     """For each stream, what the first of its entries in the run says of it."""
     heads: dict[str, Link]
@@ -73,14 +63,14 @@ class Span(Struct, frozen=True, kw_only=True):
     """(index, bytes) of the entries of which more is to be verified than their place: see `NOTED`."""
 
     @property
-    def count(self) -> int:
-        """How many they are."""
-        return len(self.before) + TILE_WIDTH * len(self.tiles) + len(self.after)
+    def start(self) -> int:
+        """Index of the first entry."""
+        return self.tree.start
 
     @property
     def stop(self) -> int:
         """Index after the last."""
-        return self.start + self.count
+        return self.tree.start + self.tree.size
 
 
 def verify_span(start: int, run: Sequence[bytes], leaves: Sequence[bytes] | None = None) -> Span | None:
@@ -100,16 +90,11 @@ def verify_span(start: int, run: Sequence[bytes], leaves: Sequence[bytes] | None
                 return None
     except BadEntry:
         return None
-    tiled = min(-start % TILE_WIDTH, len(run))
-    rest = len(run) - (len(run) - tiled) % TILE_WIDTH
     return Span(
-        start=start,
         first=run[0],
         last=run[-1],
         leaf=hashes[-1],
-        before=hashes[:tiled],
-        tiles=[hash_tile(hashes[i : i + TILE_WIDTH]) for i in range(tiled, rest, TILE_WIDTH)],
-        after=hashes[rest:],
+        tree=fold(start, hashes),
         claims=followed.claims,
         heads=followed.heads,
         kinds=[(kind, version, seq) for (kind, version), seq in followed.kinds.items()],
@@ -161,8 +146,8 @@ class Replica:
         """The last of them."""
         self.leaf = GENESIS_PREV
         """Leaf hash of the last of them."""
-        self.subtrees: list[Subtree] = []
-        """Hashes of complete subtrees of 256^L leaves, L ≥ 1, in the order in which they were completed."""
+        self.subtrees: list[Row] = []
+        """The rows of tile levels that are complete."""
         self.kinds: dict[Kind, int] = {}
         """Index of the last entry of each kind and version."""
         self._range = CompactRange()
@@ -205,12 +190,7 @@ class Replica:
         if span.start != self.size or not self._continues(first, span.claims):
             return False
         self.first = self.first or first
-        for leaf in span.before:
-            self.subtrees += self._range.append(leaf)
-        for tile in span.tiles:
-            self.subtrees += self._range.append_tile(tile)
-        for leaf in span.after:
-            self.subtrees += self._range.append(leaf)
+        self.subtrees += self._range.extend(span.tree)
         self._streams.update(span.heads)
         self.kinds.update({(kind, version): seq for kind, version, seq in span.kinds})
         self._move(parse_entry(span.last, seq=span.stop - 1), span.leaf)

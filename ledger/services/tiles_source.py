@@ -15,10 +15,10 @@ from ledger.errors import BadCheckpoint, BadEntry, Malformed, NotFound, Unverifi
 from ledger.log.checkpoint import open_checkpoint, parse_checkpoint
 from ledger.log.codec import parse_base64
 from ledger.log.cosignature import parse_vkey
-from ledger.log.merkle import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH
+from ledger.log.merkle import HASH_BYTES, TILE_HEIGHT
 from ledger.log.note import parse_note
 from ledger.log.place import Place
-from ledger.log.tile import parse_bundle
+from ledger.log.tile import TILE_WIDTH, parse_bundle
 from ledger.services.parts import Part, Run
 from ledger.services.parts import Place as WorkersPlace
 from ledger.services.sealing import SealedFields, Sealing
@@ -50,7 +50,7 @@ class TilesSource:
         """Read bundle after bundle."""
         return (self.read(part) for part in self._cut(start))
 
-    def parts(self, start: int) -> Iterator[Part]:
+    def parts(self, start: int) -> Iterator[Part]:  # noqa: ARG002 - what a source is asked
         """Give none: no worker reads here."""
         return iter(())
 

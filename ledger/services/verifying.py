@@ -130,7 +130,7 @@ class _Reading:
         return True
 
     def take(self, run: Run | None, *, limit: int = sys.maxsize) -> bool:
-        """Take a run one by one, for what a span cannot say. False, and nothing is taken, where there is no such need."""
+        """Take a run one by one, for what a span cannot say. False, and nothing is taken, where there is no need to."""
         if run is None or run.start != self.replica.size or run.start + len(run.data) > limit:
             return False
         within = any(run.start < size < run.start + len(run.data) for size in self._watched)

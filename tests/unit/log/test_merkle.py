@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed
-from ledger.log.merkle import EMPTY_ROOT, CompactRange, hash_leaf, hash_leaves, hash_node, hash_tile
+from ledger.log.merkle import EMPTY_ROOT, CompactRange, fold, hash_leaf, hash_leaves, hash_node
 
 LEAVES = [hash_leaf(i.to_bytes(3)) for i in range(70_000)]
 
@@ -60,18 +60,38 @@ def test_many_leaves_hash_as_each_of_them() -> None:
     assert hash_leaves([]) == []
 
 
-def test_a_tile_added_at_once_is_its_leaves_one_by_one() -> None:
-    """Edge, root and completed rows are the same, over 273 tiles and the leaves after them."""
-    edge, by_tile = CompactRange(), CompactRange()
-    for start in range(0, len(LEAVES) - 255, 256):
-        tile = LEAVES[start : start + 256]
-        assert mth(start, start + 256) == hash_tile(tile)
-        assert [row for leaf in tile for row in edge.append(leaf)] == by_tile.append_tile(hash_tile(tile))
-        assert (edge.size, edge.hashes) == (by_tile.size, by_tile.hashes)
-    assert edge.append(LEAVES[0]) == by_tile.append(LEAVES[0])
-    assert edge.root() == by_tile.root()
-    with pytest.raises(ValueError, match="no tile begins"):
-        by_tile.append_tile(LEAVES[0])
+@given(st.integers(0, 3000), st.lists(st.integers(1, 1500), min_size=1, max_size=3))
+def test_leaves_added_folded_are_leaves_added_one_by_one(size: int, runs: list[int]) -> None:
+    """Wherever runs begin and end: edge, root and completed rows are the same."""
+    edge, folded = CompactRange(), CompactRange()
+    completed = [row for leaf in LEAVES[:size] for row in edge.append(leaf)]
+    assert sorted(completed) == folded.extend(fold(0, LEAVES[:size]))
+    for count in runs:
+        leaves = LEAVES[edge.size : edge.size + count]
+        completed = [row for leaf in leaves for row in edge.append(leaf)]
+        assert sorted(completed) == folded.extend(fold(folded.size, leaves))
+        assert (edge.size, edge.hashes) == (folded.size, folded.hashes)
+
+
+def test_a_fold_of_many_tiles_has_the_rows_of_every_level() -> None:
+    """70,000 leaves at once, and the same from the second on."""
+    for first in (0, 1):
+        edge, folded = CompactRange(), CompactRange()
+        for leaf in LEAVES[:first]:
+            edge.append(leaf)
+            folded.append(leaf)
+        completed = [row for leaf in LEAVES[first:] for row in edge.append(leaf)]
+        assert sorted(completed) == folded.extend(fold(first, LEAVES[first:]))
+        assert edge.hashes == folded.hashes
+
+
+def test_a_fold_is_added_only_where_it_begins() -> None:
+    """Neither over a gap nor twice."""
+    edge = CompactRange()
+    for start in (1, 256):
+        with pytest.raises(ValueError, match="does not follow"):
+            edge.extend(fold(start, LEAVES[:3]))
+    assert (edge.size, edge.hashes) == (0, [])
 
 
 @given(st.integers(0, 500), st.integers(1, 40))

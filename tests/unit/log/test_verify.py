@@ -178,8 +178,8 @@ def taken(entries: Sequence[bytes], cut: int) -> bool:
     return True
 
 
-def state(replica: Replica) -> tuple[Any, ...]:
-    return (*(value for name, value in sorted(vars(replica).items()) if name != "_range"), replica.root())
+def state(replica: Replica) -> dict[str, Any]:
+    return vars(replica) | {"_range": replica.root(), "subtrees": sorted(replica.subtrees)}
 
 
 def test_spans_lead_to_the_same_replica_as_entries_one_by_one(chain: Sequence[bytes], long_chain: list[bytes]) -> None:
