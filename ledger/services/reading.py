@@ -71,7 +71,8 @@ def one_entry(connection: sa.Connection, caller: Caller, owner: str, *, seq: int
 
 def inclusion_proof(connection: sa.Connection, *, index: int, size: int | None) -> InclusionProof:
     """Prove that the entry at `index` is in the tree of `size` entries (the present one by default)."""
-    size = _size(connection, size, "/size")
+    head = read_head(connection)
+    size = _size(head, size, "/size")
     if not 0 <= index < size:
         raise NotFound(f"entry in a tree of {size:,}", index)
     read = tree_reader(connection)
@@ -79,14 +80,15 @@ def inclusion_proof(connection: sa.Connection, *, index: int, size: int | None) 
         index=index,
         size=size,
         leaf=read_entry(connection, index).leaf,
-        root=root_at(size, read),
+        root=head.root if size == head.size else root_at(size, read),
         hashes=prove_inclusion(index, size, read),
     )
 
 
 def consistency_proof(connection: sa.Connection, *, old: int, new: int | None) -> ConsistencyProof:
     """Prove that the tree of `new` entries (the present one by default) begins with that of `old`."""
-    new = _size(connection, new, "/new")
+    head = read_head(connection)
+    new = _size(head, new, "/new")
     if not 1 <= old <= new:
         raise Malformed("/old", f"is not between 1 and {new:,}")
     read = tree_reader(connection)
@@ -94,13 +96,12 @@ def consistency_proof(connection: sa.Connection, *, old: int, new: int | None) -
         old_size=old,
         new_size=new,
         old_root=root_at(old, read),
-        new_root=root_at(new, read),
+        new_root=head.root if new == head.size else root_at(new, read),
         hashes=prove_consistency(old, new, read),
     )
 
 
-def _size(connection: sa.Connection, size: int | None, pointer: str) -> int:
-    head: Head = read_head(connection)
+def _size(head: Head, size: int | None, pointer: str) -> int:
     if size is None:
         return head.size
     if not 1 <= size <= head.size:

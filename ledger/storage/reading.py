@@ -15,6 +15,24 @@ from ledger.storage.tables import AttachmentRow, DisclosureRow, EntryRow, HeadRo
 ENTRY, HEAD, SUBTREE, ATTACHMENT = (table(row) for row in (EntryRow, HeadRow, SubtreeRow, AttachmentRow))
 DISCLOSURE = table(DisclosureRow)
 
+# Statements of every proof, made once: SQLAlchemy takes longer to make one than to run it.
+READ_HEAD = HEAD.select()
+READ_ENTRY = ENTRY.select().where(ENTRY.c.seq == sa.bindparam("seq"))
+READ_LEAVES = (
+    sa.select(ENTRY.c.leaf)
+    .where(ENTRY.c.seq >= sa.bindparam("start"), ENTRY.c.seq < sa.bindparam("stop"))
+    .order_by(ENTRY.c.seq)
+)
+READ_HASHES = (
+    sa.select(SUBTREE.c.hash)
+    .where(
+        SUBTREE.c.level == sa.bindparam("level"),
+        SUBTREE.c.index >= sa.bindparam("start"),
+        SUBTREE.c.index < sa.bindparam("stop"),
+    )
+    .order_by(SUBTREE.c.index)
+)
+
 READ_AHEAD = 5_000
 """Entries fetched at once while a whole ledger is read: about 3 MB."""
 
@@ -40,7 +58,7 @@ class StoredEntry(Struct, frozen=True):
 
 def read_head(connection: sa.Connection) -> Head:
     """Read the committed head. Raises Misconfigured where the database holds no ledger."""
-    row = connection.execute(HEAD.select()).one_or_none()
+    row = connection.execute(READ_HEAD).one_or_none()
     if row is None:
         raise Misconfigured("the database holds no ledger", help="run `oblik init`")
     root = CompactRange.unpack(row.size, row.edge).root()
@@ -49,7 +67,7 @@ def read_head(connection: sa.Connection) -> Head:
 
 def read_entry(connection: sa.Connection, seq: int) -> StoredEntry:
     """Read one entry. Raises NotFound."""
-    row = connection.execute(ENTRY.select().where(ENTRY.c.seq == seq)).one_or_none()
+    row = connection.execute(READ_ENTRY, {"seq": seq}).one_or_none()
     if row is None:
         raise NotFound("entry", seq)
     return StoredEntry(row.seq, row.leaf, row.data)
@@ -129,13 +147,10 @@ def count_attachments(connection: sa.Connection) -> int:
 
 def tile_rows(connection: sa.Connection, level: int, start: int, stop: int) -> Sequence[bytes]:
     """Read hashes [start, stop) of a tile level: leaves from entries, the rest from the rows kept above them."""
+    span = {"start": start, "stop": stop}
     if level == 0:
-        query = sa.select(ENTRY.c.leaf).where(ENTRY.c.seq >= start, ENTRY.c.seq < stop).order_by(ENTRY.c.seq)
-    else:
-        index = SUBTREE.c.index
-        wanted = sa.and_(SUBTREE.c.level == level, index >= start, index < stop)
-        query = sa.select(SUBTREE.c.hash).where(wanted).order_by(index)
-    return connection.execute(query).scalars().all()
+        return connection.execute(READ_LEAVES, span).scalars().all()
+    return connection.execute(READ_HASHES, {"level": level, **span}).scalars().all()
 
 
 def tree_reader(connection: sa.Connection) -> HashReader:
