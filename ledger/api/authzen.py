@@ -10,8 +10,6 @@ A deny is 200 with `"decision": false`. The answer leaves only after its entry i
 so it is a plain ASGI application: it parses with a typed decoder and does nothing else that the decision does not need.
 """
 
-import asyncio
-
 import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
@@ -22,10 +20,10 @@ from ledger.api.acting import NO_TOKEN, NO_TOKEN_HELP
 from ledger.api.problems import problem, problem_of
 from ledger.api.strict import check_announced, check_json
 from ledger.bootstrap import Service
-from ledger.errors import OblikError, TooLarge, Unauthenticated
+from ledger.errors import TooLarge, Unauthenticated
 from ledger.services.caller import hash_token
 from ledger.services.decisions import Answer, Question
-from ledger.services.receipts import receipt
+from ledger.services.receipts import Receipts
 
 PATH = "/access/v1/evaluation"
 BEARER = "bearer "
@@ -64,7 +62,7 @@ class DecisionPoint:
 
     def __init__(self, service: Service) -> None:
         self._sequencer = service.sequencer
-        self._publisher, self._engine = service.publisher, service.engine
+        self._receipts = Receipts(service.engine, service.publisher)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one evaluation request; errors are problem documents, as everywhere."""
@@ -92,19 +90,8 @@ class DecisionPoint:
         body = await _read_body(headers, receive)
         asked, with_receipt = parse_request(body), wants_receipt(body)
         seq, draft = await self._sequencer.ask(Question(token_hash, asked))
-        return render(seq, draft.answer, await self._receipt(seq) if with_receipt else None)
-
-    async def _receipt(self, seq: int) -> str | None:
-        """Give the receipt; none where nothing can be signed now: the decision stands, and can be proved later."""
-        try:
-            published = await self._publisher.fresh_soon()
-        except OblikError:
-            return None
-        return (await asyncio.to_thread(self._prove, seq, published.note)).decode()
-
-    def _prove(self, seq: int, note: bytes) -> bytes:
-        with self._engine.connect() as connection:
-            return receipt(connection, seq, note)
+        receipt = await self._receipts.make(seq) if with_receipt else None
+        return render(seq, draft.answer, None if receipt is None else receipt.decode())
 
 
 async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:

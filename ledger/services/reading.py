@@ -10,7 +10,7 @@ from ledger.log.entry import parse_entry
 from ledger.log.proof import prove_consistency, prove_inclusion, root_at
 from ledger.services.caller import Caller, require_scope
 from ledger.services.sealing import is_reader_of
-from ledger.storage.reading import Head, StoredEntry, read_entries, read_entry, read_head, tree_reader
+from ledger.storage.reading import Head, StoredEntry, proof_reader, read_entries, read_entry, read_head
 
 MAX_PAGE = 1_000
 """Entries in one answer: about 600 kB."""
@@ -75,7 +75,7 @@ def inclusion_proof(connection: sa.Connection, *, index: int, size: int | None) 
     size = _size(head, size, "/size")
     if not 0 <= index < size:
         raise NotFound(f"entry in a tree of {size:,}", index)
-    read = tree_reader(connection)
+    read = proof_reader(connection)
     return InclusionProof(
         index=index,
         size=size,
@@ -91,7 +91,7 @@ def consistency_proof(connection: sa.Connection, *, old: int, new: int | None) -
     new = _size(head, new, "/new")
     if not 1 <= old <= new:
         raise Malformed("/old", f"is not between 1 and {new:,}")
-    read = tree_reader(connection)
+    read = proof_reader(connection)
     return ConsistencyProof(
         old_size=old,
         new_size=new,

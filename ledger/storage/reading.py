@@ -9,7 +9,7 @@ from msgspec import Struct
 from ledger.errors import Misconfigured, NotFound
 from ledger.log.merkle import CompactRange
 from ledger.log.proof import HashReader
-from ledger.log.tile import hash_reader
+from ledger.log.tile import TILE_WIDTH, hash_reader
 from ledger.storage.tables import AttachmentRow, DisclosureRow, EntryRow, HeadRow, SubtreeRow, table
 
 ENTRY, HEAD, SUBTREE, ATTACHMENT = (table(row) for row in (EntryRow, HeadRow, SubtreeRow, AttachmentRow))
@@ -35,6 +35,10 @@ READ_HASHES = (
 
 READ_AHEAD = 5_000
 """Entries fetched at once while a whole ledger is read: about 3 MB."""
+
+
+MAX_REMEMBERED_TILES = 512
+"""Tiles above the leaves that a connection remembers for proofs, 16 kB each: all of them, up to 30 million entries."""
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -156,3 +160,30 @@ def tile_rows(connection: sa.Connection, level: int, start: int, stop: int) -> S
 def tree_reader(connection: sa.Connection) -> HashReader:
     """Give a reader of the tree's hashes, for proofs."""
     return hash_reader(partial(tile_rows, connection))
+
+
+def proof_reader(connection: sa.Connection) -> HashReader:
+    """Give a reader of the same for proofs of what is committed: such hashes never change, so it remembers some.
+
+    Whoever asks whether the tree is still the one that was published needs `tree_reader`.
+    """
+    tiles: dict[tuple[int, int], Sequence[bytes]] = connection.info.setdefault("tiles", {})
+
+    def rows(level: int, start: int, stop: int) -> Sequence[bytes]:
+        if level == 0:
+            return tile_rows(connection, level, start, stop)
+        first = start - start % TILE_WIDTH
+        if len(tiles.get((level, first), ())) < stop - first:
+            read = tile_rows(connection, level, first, stop)
+            if len(read) != stop - first:  # some are missing, and so the others are not in their places
+                return tile_rows(connection, level, start, stop)
+            _remember(tiles, (level, first), read)
+        return tiles[level, first][start - first : stop - first]
+
+    return hash_reader(rows)
+
+
+def _remember(tiles: dict[tuple[int, int], Sequence[bytes]], tile: tuple[int, int], rows: Sequence[bytes]) -> None:
+    tiles[tile] = rows
+    if len(tiles) > MAX_REMEMBERED_TILES:
+        del tiles[next(iter(tiles))]

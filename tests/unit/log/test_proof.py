@@ -13,6 +13,7 @@ from ledger.log.proof import (
     check_inclusion,
     prove_consistency,
     prove_inclusion,
+    prove_inclusions,
     root_at,
 )
 
@@ -77,6 +78,22 @@ def test_inclusion_of_every_leaf_at_every_size() -> None:
             proof = prove_inclusion(index, size, read)
             assert path(index, 0, size) == proof
             check_inclusion(index, size, LEAVES[index], proof, ROOTS[size])
+
+
+def test_inclusions_proved_together_are_those_proved_alone() -> None:
+    """What several proofs share is asked for once, and each is the same as without the others."""
+    asked: list[list[Node]] = []
+
+    def count(nodes: Sequence[Node]) -> Sequence[bytes]:
+        asked.append(list(nodes))
+        return read(nodes)
+
+    indexes = [7, 6, 299, 0, 7]
+    assert [prove_inclusion(index, TREES, read) for index in indexes] == prove_inclusions(indexes, TREES, count)
+    assert len(asked) == 1
+    assert len(asked[0]) == len(set(asked[0]))
+    with pytest.raises(Malformed):
+        prove_inclusions([0, TREES], TREES, read)
 
 
 def test_consistency_of_every_pair_of_sizes() -> None:
