@@ -14,8 +14,8 @@ CONNECTIONS, SECONDS, ROUNDS = 32, 4.0, 5
 PATH = "/access/v1/evaluation"
 
 
-def bodies(count: int, *, partners: int, datasets: int) -> list[bytes]:
-    """Give requests as a partner's system would send them."""
+def bodies(count: int, *, partners: int, datasets: int, receipt: bool = False) -> list[bytes]:
+    """Give requests as a partner's system would send them; `receipt` asks for the decision's receipt, too."""
     made = []
     for r in random_requests(count, partners=partners, datasets=datasets):
         body = {
@@ -26,6 +26,7 @@ def bodies(count: int, *, partners: int, datasets: int) -> list[bytes]:
                 "purpose": r.purpose,
                 "tier": r.tier,
                 "environment": {"kind": r.environment, "country": r.country},
+                **({"receipt": True} if receipt else {}),
             },
         }
         made.append(request_bytes(PATH, msgspec.json.encode(body), TOKEN))

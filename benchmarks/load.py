@@ -17,6 +17,7 @@ class Load:
 
     answered: int = 0
     allowed: int = 0
+    receipts: int = 0
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
 
@@ -67,6 +68,7 @@ class _Connection(asyncio.Protocol):
         if self.counts_from <= now < self.until:
             self.load.answered += 1
             self.load.allowed += b'"decision":true' in answer
+            self.load.receipts += b'"receipt":"' in answer
             self.load.latencies.append(now - self.sent)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-ALL = ("append", "verify", "decide_http", "memory")
+ALL = ("append", "verify", "decide_http", "memory", "proof", "receipt", "publish", "kills")
 
 
 def main(only: list[str]) -> int:
