@@ -12,7 +12,8 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TypeAlias
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from msgspec.structs import replace
@@ -35,6 +36,7 @@ MAX_LOST_RACES = 10
 SET_BACK_HELP = "restore the newest backup of the database; nothing is signed that contradicts what was published"
 
 Notify: TypeAlias = Callable[[Publication], None]
+T = TypeVar("T")
 
 
 def publish(engine: sa.Engine, *, origin: str, signers: Sequence[Signer], anchor: Anchor, show: bool) -> Publication:
@@ -159,14 +161,29 @@ class Publisher:
         while not closed:
             with self._lock:
                 waiting, self._waiting, closed = self._waiting, [], self._closed
-            leads = self._leads()
-            if waiting or leads:
-                self._serve(waiting, self._notify if leads else None)
+            self._serve(waiting)
             if not closed:
                 self._wake.wait(self._interval)
                 self._wake.clear()
 
-    def _serve(self, waiting: list["Future[Publication]"], notify: Notify | None) -> None:
+    def _serve(self, waiting: list["Future[Publication]"]) -> None:
+        leads = self._try(self._leads)
+        if not waiting and not leads:
+            return
+        published = self._publish_for(waiting)
+        if published is not None and leads:
+            self._try(partial(self._notify, published))
+
+    @staticmethod
+    def _try(step: Callable[[], T]) -> T | None:
+        """Do what nobody waits for; whatever goes wrong in it, the thread has to live on."""
+        try:
+            return step()
+        except Exception as error:  # noqa: BLE001
+            log.warning("publishing: %s: %s", type(error).__name__, error)
+            return None
+
+    def _publish_for(self, waiting: list["Future[Publication]"]) -> Publication | None:
         try:
             published = self._publish_now()
         except Exception as error:  # noqa: BLE001 - whatever went wrong, who waits has to hear of it
@@ -175,9 +192,8 @@ class Publisher:
             for future in waiting:
                 if future.set_running_or_notify_cancel():
                     future.set_exception(told)
-            return
+            return None
         for future in waiting:
             if future.set_running_or_notify_cancel():
                 future.set_result(published)
-        if notify is not None:
-            notify(published)
+        return published

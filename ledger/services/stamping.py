@@ -27,8 +27,8 @@ class Stamping:
         self._last: datetime | None = None
 
     def is_due(self) -> bool:
-        """Tell whether the interval has passed."""
-        return self._last is None or self._clock() - self._last >= self._interval
+        """Tell whether the interval has passed, or the clock was set back, so that nobody knows."""
+        return self._last is None or not timedelta(0) <= self._clock() - self._last < self._interval
 
     def __call__(self, note: bytes) -> None:
         """Ask every authority. One that fails is logged, and asked again with a later checkpoint."""

@@ -80,8 +80,8 @@ class Witnessed:
             self._since = None
             return
         now = self._clock()
-        self._since = self._since or now
-        if now - self._since >= PATIENCE:
+        since = self._since = min(self._since or now, now)  # a clock that is set back makes it wait no longer
+        if now - since >= PATIENCE:
             with self._lock:
                 note = self._gathered[parse_note(published.note)[0]]
             self._show(note, published.size)

@@ -107,6 +107,7 @@ class Sequencer:
         self._streams: dict[str, StreamHead] = {}
         self._known_size = -1
         self._expected = 0
+        self._accepting = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="sequencer", daemon=True)
         self._thread.start()
@@ -137,10 +138,11 @@ class Sequencer:
 
     def close(self) -> None:
         """Finish what waits, then stop."""
-        if not self._closed:
-            self._closed = True
-            self._queue.put(None)
-            self._thread.join()
+        with self._accepting:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
 
     async def _wait(self, work: Any) -> Any:
         loop = asyncio.get_running_loop()
@@ -149,11 +151,12 @@ class Sequencer:
         return await future
 
     def _enqueue(self, ticket: Ticket[Any]) -> None:
-        if self._closed:
-            raise Unavailable("the service is shutting down")
-        if self._queue.qsize() >= MAX_WAITING:
-            raise Unavailable("too much is waiting to be written", help="try again in a second")
-        self._queue.put(ticket)
+        with self._accepting:  # whatever is queued comes before the end of the queue, and so is answered
+            if self._closed:
+                raise Unavailable("the service is shutting down")
+            if self._queue.qsize() >= MAX_WAITING:
+                raise Unavailable("too much is waiting to be written", help="try again in a second")
+            self._queue.put(ticket)
 
     # Working ----------------------------------------------------------------------------------------------------------
 
@@ -196,14 +199,21 @@ class Sequencer:
 
     def _settle_batch(self, batch: list[Ticket[Any]]) -> None:
         try:
+            self._write(batch)
+            _answer(batch)
+        except BaseException as error:  # noqa: BLE001 - the thread has to live on, and nobody may wait for ever
+            log.warning("a batch of %d was not answered: %s", len(batch), error)
+            _refuse(batch, error)
+            _answer(batch)
+        self._expected = len(batch) + self._queue.qsize()
+
+    def _write(self, batch: list[Ticket[Any]]) -> None:
+        try:
             self._commit(batch)
         except BaseException as error:  # noqa: BLE001 - whatever went wrong, nobody in the batch may take it for success
-            log.warning("a batch of %d was not written: %s", len(batch), error)
+            log.warning("a batch of %d is not known to be written: %s", len(batch), error)
+            _refuse(batch, error)
             self._forget_connection()
-            for ticket in batch:
-                ticket.error = _as_unavailable(error)
-        _answer(batch)
-        self._expected = len(batch) + self._queue.qsize()
 
     def _commit(self, batch: list[Ticket[Any]]) -> None:
         """Run one batch: steps 1 to 4 of DESIGN §4."""
@@ -284,11 +294,17 @@ def _run(connection: sa.Connection, tail: Tail, ticket: Ticket[Any]) -> None:
         ticket.outcome = outcome
 
 
+def _refuse(batch: list[Ticket[Any]], error: BaseException) -> None:
+    for ticket in batch:
+        ticket.error = _as_unavailable(error)
+
+
 def _as_unavailable(error: BaseException) -> OblikError:
     if isinstance(error, OblikError):
         return error
     return Unavailable(
-        "the ledger could not be written; nothing was allowed", help="try again; the operator's log says why"
+        "the ledger did not confirm that it was written; nothing was allowed",
+        help="try again; the operator's log says why",
     )
 
 
