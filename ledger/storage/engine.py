@@ -24,11 +24,32 @@ SQLITE_BUSY_SECONDS = 30
 POSTGRES_LOCK_SECONDS = 30
 """The same for the head row on PostgreSQL."""
 
+POSTGRES_IDLE_SECONDS = 60
+"""How long a transaction of ours may do nothing before the server ends it, and lets go of the head's lock: a process
+that stopped in mid-batch keeps nobody else from writing."""
+
+POSTGRES_SILENT_SECONDS = 30
+"""How long a server may leave what it was sent unacknowledged before its connection counts as lost. Otherwise a machine
+that is cut off would leave a batch, and all who wait for it, hanging for the kernel's quarter of an hour."""
+
+KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT = 10, 5, 4
+"""The same for a connection on which an answer is awaited: asked after 10 s, every 5 s, lost after 4 silences."""
+
 SQLITE_ROWS_A_STATEMENT = 64
 """Rows in one INSERT: enough to make a batch of decisions one step, few enough to be compiled in no time."""
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "secure_delete=ON")
 """Of every connection that writes to SQLite; the last has what was erased overwritten, not only forgotten (I9)."""
+
+POSTGRES_LIVENESS = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": POSTGRES_SILENT_SECONDS * 1000,
+    "keepalives": 1,
+    "keepalives_idle": KEEPALIVE_IDLE_SECONDS,
+    "keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
+    "keepalives_count": KEEPALIVE_COUNT,
+}
+"""libpq's parameters by which a dead server is noticed; over a Unix socket they mean nothing."""
 
 EntryTuple = tuple[int, bytes, bytes]
 """(seq, leaf hash, canonical bytes), as stored."""
@@ -81,12 +102,20 @@ def _open_sqlite_to_read(url: sa.URL) -> sa.Engine:
 
 
 def _open_postgresql(url: sa.URL) -> sa.Engine:
+    session = {
+        "lock_timeout": f"{POSTGRES_LOCK_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{POSTGRES_IDLE_SECONDS}s",
+        "timezone": "UTC",
+    }
     # READ COMMITTED: what is read after the head is locked is what the last writer committed (DESIGN §4).
     return sa.create_engine(
         url,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
-        connect_args={"options": f"-c lock_timeout={POSTGRES_LOCK_SECONDS}s -c timezone=UTC", "connect_timeout": 10},
+        connect_args={
+            **POSTGRES_LIVENESS,
+            "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
+        },
     )
 
 

@@ -15,6 +15,7 @@ from ledger.events.data import DatasetRegistered
 from ledger.services import stamping, witnessed
 from ledger.services.publishing import Publisher
 from ledger.storage import sequencer as sequencers
+from ledger.storage.engine import open_engine
 from ledger.storage.publication import Publication
 
 DATASET = DatasetRegistered(id="one", owner="mod-ua", title="a set")
@@ -120,3 +121,20 @@ def test_a_clock_set_back_does_not_stop_time_stamps(lone: World):
     assert not stamper.is_due()
     clock.now = SetBack.now - timedelta(days=1)
     assert stamper.is_due()
+
+
+@pytest.mark.postgres
+def test_a_connection_to_postgresql_is_bounded(postgres_url: str):
+    """The server ends a transaction that does nothing, and the client a connection that is silent."""
+    engine = open_engine(postgres_url)
+    with engine.connect() as connection:
+        shown = {
+            name: connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+            for name in ("lock_timeout", "idle_in_transaction_session_timeout")
+        }
+        parameters = connection.connection.driver_connection.info.get_parameters()
+    engine.dispose()
+    assert shown == {"lock_timeout": "30s", "idle_in_transaction_session_timeout": "1min"}
+    assert tuple(
+        parameters[name] for name in ("tcp_user_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count")
+    ) == ("30000", "10", "5", "4")
