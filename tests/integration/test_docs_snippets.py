@@ -103,6 +103,11 @@ def test_the_auditors_consistency_check_holds(guided):
     assert int(sizes[1]) > int(sizes[2]) > 0
 
 
+def test_the_auditors_monitor_follows_the_log(guided):
+    """The monitor of the guide verifies what the service serves, by the keys of the export."""
+    assert re.search(r"^verified: size \d+, root [0-9a-f]{64}, of \S+, http://127", guided.stdout, re.MULTILINE)
+
+
 def test_the_readmes_commands_run(tmp_path: Path):
     """The README's commands succeed: a ledger is opened and verified, on SQLite and on the PostgreSQL of the wheel."""
     snippets.require("bash")

@@ -155,14 +155,16 @@ def test_a_new_monitor_finds_what_the_old_memory_contradicts(follow, switch, sta
     check_found(follow().round(0), switch, evidence, kind="fork", kept=kept, served=served)
 
 
-def test_a_rollback_is_found_and_not_called_a_proof(follow, switch, state, evidence) -> None:
-    """An earlier checkpoint of the same history, after a later one."""
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_rollback_is_found_and_not_called_a_proof(follow, switch, state, evidence, restarted) -> None:
+    """An earlier checkpoint of the same history, after a later one; after a restart too."""
     early = switch.show(switch.true)
     switch.show(switch.true, sizes(switch) + 5)
     monitor = follow()
     well(monitor.round(0))
     kept = state.read_bytes()
     switch.instead["/checkpoint"] = early
+    monitor = follow() if restarted else monitor
     check_found(monitor.round(0), switch, evidence, kind="rollback", kept=kept, served=early)
     assert state.read_bytes() == kept
 
