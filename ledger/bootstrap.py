@@ -23,6 +23,7 @@ from ledger.services.keys import read_all_keys, read_keys
 from ledger.services.publishing import Publisher, check_published, publish
 from ledger.services.setup import read_opening
 from ledger.services.stamping import Stamping
+from ledger.services.streams import PeriodicSeal
 from ledger.services.tiles import CHECKPOINT
 from ledger.services.witness import Witness
 from ledger.services.witnessed import Witnessed, ask_what_they_remember, witness_clients
@@ -30,6 +31,7 @@ from ledger.settings import Settings, WitnessSettings
 from ledger.storage.anchor import Anchor
 from ledger.storage.engine import open_engine
 from ledger.storage.leader import Leadership, leadership
+from ledger.storage.publication import Publication
 from ledger.storage.schema import check_schema
 from ledger.storage.sequencer import Sequencer
 from ledger.storage.tiles import TileStore, open_tiles
@@ -91,14 +93,18 @@ def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Servic
     distribution = Distribution(engine, tiles, _stamping(engine, settings, clock))
     if policy is not None:
         distribution.witnessed = Witnessed(engine, policy, clients, clock=clock, shown=distribution.shown)
+    sequencer = Sequencer(engine, evaluate=Evaluator(owner=opening.owner), clock=clock)
+    seal = PeriodicSeal(
+        sequencer.submit, owner=opening.owner, interval=timedelta(seconds=settings.seal_seconds), clock=clock
+    )
     return Service(
         engine=engine,
-        sequencer=Sequencer(engine, evaluate=Evaluator(owner=opening.owner), clock=clock),
+        sequencer=sequencer,
         publisher=Publisher(
             partial(publish, engine, origin=opening.origin, signers=signers, anchor=anchor, show=policy is None),
             interval=settings.publish_seconds,
             leads=leads.held,
-            notify=distribution.take,
+            notify=partial(_tell, distribution, seal),
         ),
         distribution=distribution,
         leadership=leads,
@@ -107,6 +113,12 @@ def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Servic
         owner=opening.owner,
         clock=clock,
     )
+
+
+def _tell(distribution: Distribution, seal: PeriodicSeal, published: Publication) -> None:
+    """Do what the process that leads does after each look at the head."""
+    distribution.take(published)
+    seal.tick()
 
 
 def _read_policy(path: Path | None, origin: str) -> Policy | None:

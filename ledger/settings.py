@@ -11,6 +11,7 @@ from ledger.keys.pkcs11 import DEFAULT_LABEL
 DEFAULT_DATA = Path("oblik-data")
 DEFAULT_PUBLISH_SECONDS = 1.0
 DEFAULT_TIMESTAMP_SECONDS = 3600.0
+DEFAULT_SEAL_SECONDS = 3600.0
 MAX_INTERVAL_SECONDS = 86_400.0
 WITNESS_DATABASE = "witness.db"
 
@@ -42,6 +43,9 @@ class Settings:
     timestamp_seconds: float = DEFAULT_TIMESTAMP_SECONDS
     """OBLIK_TIMESTAMP_SECONDS: how often a checkpoint is stamped."""
 
+    seal_seconds: float = DEFAULT_SEAL_SECONDS
+    """OBLIK_SEAL_SECONDS: how often all streams are sealed, where something was written."""
+
     @property
     def anchor(self) -> Path:
         """The file that remembers the last checkpoint signed, apart from the database."""
@@ -67,6 +71,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         tiles=environment.get("OBLIK_TILES", ""),
         witnesses=Path(environment["OBLIK_WITNESSES"]) if environment.get("OBLIK_WITNESSES") else None,
         timestamp_urls=tuple(environment.get("OBLIK_TIMESTAMP_URLS", "").split()),
+        seal_seconds=_seconds(environment, "OBLIK_SEAL_SECONDS", DEFAULT_SEAL_SECONDS),
         timestamp_seconds=_seconds(environment, "OBLIK_TIMESTAMP_SECONDS", DEFAULT_TIMESTAMP_SECONDS),
     )
 

@@ -3,7 +3,8 @@
 A stream is read from its end, by the backlinks in its entries: decisions pay nothing for it when they are written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -19,9 +20,12 @@ from ledger.log.streams import StreamLeaf, prove_absence, prove_stream, seal_str
 from ledger.services.caller import Caller, require_role, require_scope
 from ledger.services.reading import MAX_PAGE
 from ledger.storage.reading import StoredEntry, read_entry, tree_reader
+from ledger.storage.sequencer import Command
 from ledger.storage.streams import read_latest_seal, read_sealed_heads, read_stream_head
 from ledger.storage.tail import NO_ENTRY
 from ledger.storage.transaction import Transaction
+
+Clock = Callable[[], datetime]
 
 FILE_PAGE = 200
 """Entries of a stream file read on one connection: a slow reader of the file keeps none of them for long."""
@@ -42,6 +46,23 @@ def seal_now(tx: Transaction, caller: Caller, owner: str) -> int:
     """Seal the streams at someone's wish: an administrator's or an auditor's."""
     require_role(caller, "administrator", "auditor", org=owner)
     return seal_all(tx, caller.by)
+
+
+class PeriodicSeal:
+    """Seals the streams once in `interval`, where something was written since."""
+
+    def __init__(
+        self, submit: Callable[[Command[int | None]], object], *, owner: str, interval: timedelta, clock: Clock
+    ) -> None:
+        self._submit, self._by, self._interval, self._clock = submit, {"org": owner, "system": "seals"}, interval, clock
+        self._last = clock()
+
+    def tick(self) -> None:
+        """Hand the sealing to the sequencer, if it is time. Never waits for it."""
+        now = self._clock()
+        if now - self._last >= self._interval:
+            self._last = now
+            self._submit(lambda tx: seal_if_moved(tx, self._by))
 
 
 class StandingStream(Struct, frozen=True, kw_only=True):

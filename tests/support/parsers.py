@@ -27,6 +27,7 @@ from ledger.log.sealed import MAX_DISCLOSURE_BYTES, check_disclosure, commitment
 from ledger.log.tile import TILE_WIDTH, format_bundle, parse_bundle, parse_tile_path, tile_path
 from ledger.log.timestamp import check_timestamp, parse_timestamp
 from ledger.log.trust_policy import parse_policy
+from ledger.log.witnessing import format_add_checkpoint, parse_add_checkpoint, parse_logs
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "log"
 TRUST = parse_policy(POLICY)
@@ -144,6 +145,17 @@ def read_evidence(data: bytes) -> None:
     assert {found.kept.checkpoint, found.served.checkpoint} <= SIGNED
 
 
+def read_witnessing(data: bytes) -> None:
+    """Write a request to a witness again as the same bytes."""
+    asked = parse_add_checkpoint(data)
+    _same(data, format_add_checkpoint(asked.old, asked.proof, asked.note))
+
+
+def read_logs(data: bytes) -> None:
+    """Read the keys of a witness's file of logs."""
+    assert all(parse_logs(data).values())
+
+
 READERS: dict[str, Callable[[bytes], None]] = {
     "bundle": read_bundle,
     "canonical": read_canonical,
@@ -151,6 +163,8 @@ READERS: dict[str, Callable[[bytes], None]] = {
     "disclosure": read_disclosure,
     "entry": read_entry,
     "evidence": read_evidence,
+    "logs": read_logs,
+    "witnessing": read_witnessing,
     "export": read_export,
     "note": read_note,
     "opened": read_opened,
@@ -171,6 +185,11 @@ def _export() -> bytes:
 
 
 SEEDS: dict[str, list[bytes]] = {
+    "logs": [f"# trusted\nlog {format_vkey(LOG)}\nlog {format_vkey(LOG_PQ)}\n".encode()],
+    "witnessing": [
+        format_add_checkpoint(0, [], note_of(LOG)),
+        format_add_checkpoint(3, [bytes(32), b"\7" * 32], note_of(LOG, LOG_PQ)),
+    ],
     "bundle": [b"\x07" + format_bundle(ENTRIES), b"\x01\0\0", b"\0" + format_bundle([b"x"] * TILE_WIDTH)],
     "canonical": [
         ENTRIES[0],
