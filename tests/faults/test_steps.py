@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fault_cells import CELLS, DISTRIBUTING, ENTRY, LOST, PUBLISHED, STEPS, WITNESSING, Cell
 from mortal import Mortal, live, mortal, serve_on, witness
-from places import Place, Seen, check_seen, witnesses_policy
+from places import SHOWN, Place, Seen, check_seen, witnesses_policy
 from promised import entries_in, own_engine, replayed, stored, verified
 from world import open_world
 
@@ -84,6 +84,7 @@ def check_with_witness(cell: Cell, place: Place) -> None:
                 assert failing.end() == -signal.SIGKILL
             else:
                 assert failing.hear() == "struck"
+            assert place.look()[SHOWN] == before[SHOWN]  # no cosignature was given before its size was stored
         check_left(cell, place, size, before)
         with mortal(witness, place.witness, port(place), "") as well:
             assert well.hear() == "ready"

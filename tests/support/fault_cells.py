@@ -16,15 +16,15 @@ FAULTS = (FAILED, PERSISTED, KILLED_BEFORE, KILLED_AFTER)
 
 UNAVAILABLE, ANSWER, LOST, EXIT_2, NOT_POSSIBLE = "Unavailable", "an answer", "nothing", "exit code 2", "not possible"
 TOLD = {
-    UNAVAILABLE: "`Unavailable` (503): nothing was allowed",
+    UNAVAILABLE: "`Unavailable`",
     ANSWER: "the answer",
-    LOST: "nothing: the connection is lost",
-    EXIT_2: "`oblik serve` ends with code 2, and says that the database was set back",
+    LOST: "connection lost",
+    EXIT_2: "exit code 2, *it was set back*",
 }
 
 ENTRY, ANCHOR, DATABASE, TILES, WITNESS = "entry", "anchor", "database", "tiles", "witness"
 PUBLISHED = (ANCHOR, DATABASE, TILES, WITNESS)
-PLACES = {ANCHOR: "the anchor", DATABASE: "the database", TILES: "the tile store", WITNESS: "the witness's memory"}
+PLACES = {ENTRY: "entries", ANCHOR: "anchor", DATABASE: "database", TILES: "tile store", WITNESS: "witness"}
 
 WRITING, PUBLISHING, DISTRIBUTING, WITNESSING = "write", "publish", "distribute", "witness"
 
@@ -244,17 +244,22 @@ INTRODUCTION = """# Faults, and what survives them
 What happens when a step of writing, publishing or witnessing fails, on each engine. Each cell is a test in
 [tests/faults](../tests/faults), and this page is made from what they hold (`python tests/faults/make_page.py`).
 
-**The caller is told** one of four things: the answer; `Unavailable`, which is 503 over HTTP and says that nothing was
-allowed; nothing, since the process is gone; or, at a start, an exit code. Who is told `Unavailable`, or nothing, does
-not know whether the entry was written. It is safe to ask again: nothing was allowed. A decision that is asked again is
-a second entry; what can be done only once is refused the second time.
+**Told** is what the caller gets: the answer; `Unavailable`, which is 503 over HTTP and says that nothing was allowed;
+a lost connection, since the process is gone; or, of a start, an exit code. Who is told `Unavailable`, or loses the
+connection, does not know whether the entry was written. It is safe to ask again, since nothing was allowed: a decision
+asked again is a second entry, and what can be done only once is refused the second time.
+
+**Left** is what is there right after, before anything is tried again: of a write its entries, of a publication each
+place that has the new checkpoint.
 
 **After each fault** the test holds, besides what the cell says: all that was acknowledged is there; a batch is there as
 a whole or not at all; the ledger verifies, and replays without a finding; every checkpoint that anyone could have seen,
 in the database, the anchor, the tile store or at the witness, is of a tree with which the ledger begins; the next write
 and the next checkpoint succeed, in the same process where it lives, in a new one where it was killed.
 
-*Killed* is SIGKILL of a real process at that instruction. The batch is one decision and three entries of a command.
+*Failed, and not persisted*: an error came instead of the step. *Failed, but persisted*: the step took effect, and an
+error came instead of its result; before COMMIT there is nothing yet that could persist. *Killed*: a real process, by
+SIGKILL, at that instruction. A batch is a decision and three entries of a command.
 """
 
 STEPS_HEAD = """## Step by step
@@ -271,13 +276,13 @@ CELLS_HEAD = """
 WHOLE_HEAD = """
 ## The whole service
 
-| fault | engine | how it is made | what is told, and what is left |
+| fault | engine | how it is made | told and left |
 |---|---|---|---|
 """
 
 LAST = """
-The first line of defence against an older backup is whoever is still there at the start: anchor, tile store and
-witnesses are all asked. Where all of them were set back together, [nothing here notices](threat-model.md).
+An older backup is found out by whoever remembers more: at its start a service asks the anchor, the tile store and the
+witnesses. Where all of them were set back together, or are not reached, [nothing here notices](threat-model.md).
 """
 
 
@@ -296,14 +301,6 @@ def _row(step: Step, fault: str) -> str:
 
 def _says(cell: Cell) -> str:
     if cell.told == NOT_POSSIBLE:
-        return "not possible"
-    return f"{TOLD[cell.told]}. {_left(cell)}"
-
-
-def _left(cell: Cell) -> str:
-    published = [PLACES[place] for place in PUBLISHED if place in cell.left]
-    if published:
-        return f"The new checkpoint is in {', '.join(published)}"
-    if ENTRY in cell.left:
-        return "The entries are there"
-    return "Nothing new is there"
+        return NOT_POSSIBLE
+    left = [PLACES[place] for place in (ENTRY, *PUBLISHED) if place in cell.left]
+    return f"told: {TOLD[cell.told]}; left: {', '.join(left) or 'nothing'}"

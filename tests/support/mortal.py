@@ -120,6 +120,8 @@ class Strike:
     error: Callable[[], BaseException]
     at: Callable[..., bool] = lambda *_: True
     spared: int = 0
+    for_ever: bool = False
+    """It strikes again, each time."""
     heard_before: bool = False
     """The caller has its answer before it strikes."""
     heard_after: bool = False
@@ -140,7 +142,7 @@ class Strike:
         setattr(target, name, guarded)
 
     def _is_due(self, arguments: tuple[Any, ...]) -> bool:
-        if self.struck.is_set() or not self.at(*arguments):
+        if (self.struck.is_set() and not self.for_ever) or not self.at(*arguments):
             return False
         self.spared -= 1
         return self.spared < 0
@@ -203,7 +205,7 @@ def aimed(step: str, fault: str, engine: sa.Engine) -> tuple[Strike, Any, str]:
             "write_durably",
         ),
         "at storing a witnessed size": (
-            Strike(fault, partial(driver_error, engine), at=has_written),
+            Strike(fault, partial(driver_error, engine), at=has_written, for_ever=True),
             engine.dialect,
             "do_commit",
         ),

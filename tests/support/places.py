@@ -17,6 +17,9 @@ from ledger.settings import Settings
 from ledger.storage.publication import read_publication
 from ledger.storage.witnessed import create_witnessed, digest, open_witnessed, read_note
 
+SHOWN = "shown"
+"""The checkpoint that everybody is shown: with witnesses, one that they cosigned."""
+
 Seen = dict[str, bytes | None]
 
 
@@ -43,9 +46,9 @@ class Place:
             DATABASE: publication.note if publication else None,
             TILES: tiles.read_bytes() if self.settings.tiles and tiles.exists() else None,
             WITNESS: self.witnessed(),
+            SHOWN: publication.public if publication else None,
         }
-        public = publication.public if publication else b""
-        self.seen |= {note for note in (*found.values(), public) if note}
+        self.seen |= {note for note in found.values() if note}
         return found
 
     def witnessed(self) -> bytes | None:
