@@ -1,6 +1,6 @@
 """Run the benchmarks: one JSON object a line, each figure beside a baseline that was measured in the same run.
 
-    python benchmarks/run.py [decide_http|append|verify|memory]
+    python benchmarks/run.py [append|verify|decide_http|memory|proof|receipt|publish]
 
 The machines are shared and noisy: ratios hold better than figures. Medians of several rounds, alternating with the
 baseline's; `spread` gives the lowest and the highest round.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-ALL = ("append", "verify", "decide_http", "memory", "proof", "receipt", "publish", "kills")
+ALL = ("append", "verify", "decide_http", "memory", "proof", "receipt", "publish")
 
 
 def main(only: list[str]) -> int:

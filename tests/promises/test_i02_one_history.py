@@ -13,11 +13,18 @@ import pytest
 import sqlalchemy as sa
 from programs import PATIENCE, Program, program
 from promised import leaf_hash, one_batch, rows_of, stored, tree_hash, verified
-from world import BY, World, grant, question
+from world import BY, ORIGIN, World, grant, question
 
 from ledger.errors import Conflict, Unavailable
 from ledger.events.data import DatasetRegistered
 from ledger.events.sharing import GrantRevoked
+from ledger.log.checkpoint import open_checkpoint
+from ledger.log.cosignature import parse_vkey
+from ledger.log.note import format_vkey
+from ledger.log.proof import check_consistency
+from ledger.services.reading import consistency_proof
+from ledger.storage.anchor import Anchor
+from ledger.storage.publication import read_publication
 from ledger.storage.rebuild import rebuild
 from ledger.storage.tables import PROJECTIONS
 from ledger.storage.transaction import Transaction
@@ -26,7 +33,12 @@ PROCESSES, THREADS, ROUNDS = 8, 16, 8
 LONGEST_LIFE = 0.004
 """Seconds for which a writer lives on, at most, after as many acknowledgements as it was given."""
 
+VERIFICATIONS = 100
+"""How often the whole ledger is verified in between, at most: it grows with every writer."""
+
 Acknowledged = list[tuple[int, str]]
+Published = list[tuple[int, str]]
+"""Size and root of each checkpoint."""
 
 
 def dataset(name: str) -> DatasetRegistered:
@@ -77,35 +89,72 @@ def test_many_processes_of_many_threads_write_one_chain(world: World):
 # Death ----------------------------------------------------------------------------------------------------------------
 
 
-def test_kill_9_loses_nothing_that_was_acknowledged(world: World, request: pytest.FixtureRequest):
-    """A writer that is killed at any moment leaves a ledger that verifies, with all that it had acknowledged."""
+def test_kill_9_loses_nothing_that_was_acknowledged_or_published(world: World, request: pytest.FixtureRequest):
+    """A writer that is killed at any moment leaves a ledger that verifies, with all that it had acknowledged.
+
+    Every checkpoint that was published, by anyone, is consistent with the last.
+    """
+    kills: int = request.config.getoption("--kills")
     dice = random.Random()
     acknowledged: Acknowledged = []
-    with program("nursery", world.settings.database_url) as nursery:
+    published: Published = []
+    world.service.publisher.close()  # the writers publish
+    with program("nursery", world.settings.database_url, str(world.settings.data)) as nursery:
         assert nursery.hear() == ["ready"]
-        for _ in range(request.config.getoption("--kills")):
-            acknowledged += live_and_die(nursery, dice)
-            verified(world.service.engine)
+        for number in range(kills):
+            life = live_and_die(nursery, dice)
+            acknowledged += life[0]
+            published += [*life[1], *remembered(world, life[1])]
+            if number % max(1, kills // VERIFICATIONS) == 0:
+                verified(world.service.engine)
     assert acknowledged
     check_history(world, acknowledged)
+    check_published(world, published)
     check_state(world)
     assert world.ask()[1].event.allowed
+    told = f"{len(acknowledged):,} entries acknowledged, {len(set(published)):,} checkpoints published"
+    request.config.get_terminal_writer().line(f"\n{world.service.engine.name}: {kills:,} kills, {told}")
 
 
-def live_and_die(nursery: Program, dice: random.Random) -> Acknowledged:
-    """Have a writer born and killed. Returns what it acknowledged in its life."""
+def live_and_die(nursery: Program, dice: random.Random) -> tuple[Acknowledged, Published]:
+    """Have a writer born and killed. Returns what it acknowledged in its life, and what it published."""
     nursery.tell("next")
     _, pid = nursery.hear()
-    told: Acknowledged = []
-    for _ in range(dice.randrange(12)):
-        index, name = nursery.hear()
-        told.append((int(index), name))
+    lines = [nursery.hear() for _ in range(dice.randrange(16))]
     time.sleep(dice.random() * LONGEST_LIFE)
     os.kill(int(pid), signal.SIGKILL)
     while (line := nursery.hear())[0] != "dead":
-        told.append((int(line[0]), line[1]))
+        lines.append(line)
     assert str(int(signal.SIGKILL)) == line[1]
-    return told
+    assert ["fault"] not in lines
+    told = [(int(words[1]), words[2], words[0]) for words in lines]
+    acknowledged = [(index, name) for index, name, word in told if word == "acknowledged"]
+    return acknowledged, [(size, root) for size, root, word in told if word == "published"]
+
+
+def remembered(world: World, told: Published) -> Published:
+    """Read what is remembered of a dead writer's checkpoints. Returns what the database and the anchor have.
+
+    The database has at least what was given out, and the anchor at least what the database has.
+    """
+    keys = [parse_vkey(format_vkey(signer)) for signer in world.service.signers]
+    with world.service.engine.connect() as connection:
+        stored = read_publication(connection)
+    notes = [*([stored.note, stored.public] if stored else []), *filter(None, [Anchor(world.settings.anchor).read()])]
+    checkpoints = [open_checkpoint(note, keys, origin=ORIGIN) for note in notes]
+    sizes = [*[size for size, _ in told], *[checkpoint.size for checkpoint in checkpoints]]
+    assert sorted(sizes) == sizes
+    return [(checkpoint.size, checkpoint.root.hex()) for checkpoint in checkpoints]
+
+
+def check_published(world: World, published: Published) -> None:
+    """Check, as whoever kept them can, that every checkpoint is of a beginning of the last one's tree."""
+    size, root = max(published)
+    assert tree_hash([leaf_hash(entry) for entry in stored(world.service.engine)[:size]]).hex() == root
+    with world.service.engine.connect() as connection:
+        for old, old_root in set(published):
+            proof = consistency_proof(connection, old=old, new=size)
+            check_consistency(old, size, bytes.fromhex(old_root), bytes.fromhex(root), proof.hashes)
 
 
 @pytest.mark.postgres
