@@ -44,6 +44,12 @@ class Anchor:
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replace a file whole, so that after a crash it is the old or the new one. Raises OSError."""
+    replace_file(path, data)
+    sync_folder(path.parent)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Do the same, but that it is durable only once its folder is synced. Raises OSError."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
@@ -53,10 +59,10 @@ def write_durably(path: Path, data: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    _sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,7 @@
 """Where tiles are kept as files: a folder, or a bucket of an S3-compatible store. Any static server can serve either.
 
-The promises of a `TileStore`: `write` is durable and whole when it returns; `swap` is atomic, whoever else swaps.
+The promises of a `TileStore`: `write` is whole when it returns, and durable before what is swapped after it; `swap` is
+atomic, whoever else swaps, and durable when it returns.
 """
 
 import fcntl
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ledger.errors import Misconfigured, Unavailable, show
-from ledger.storage.anchor import write_durably
+from ledger.storage.anchor import replace_file, sync_folder
 
 FOR_EVER, FOR_A_SECOND = "max-age=31536000, immutable", "max-age=1"
 
@@ -58,6 +59,7 @@ class FolderTiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._unsynced: set[Path] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -82,9 +84,10 @@ class FolderTiles:
         target = self._folder / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(target, data)
+            replace_file(target, data)
         except OSError as error:
             raise Unavailable(f"`{target}` cannot be written: {error.strerror}") from error
+        self._unsynced.update(folder for folder in target.parents if folder.is_relative_to(self._folder))
 
     def swap(self, path: str, old: bytes | None, new: bytes) -> bool:
         """Compare and replace under a lock, between processes of one machine. Raises Unavailable."""
@@ -93,10 +96,18 @@ class FolderTiles:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if self.read(path) != old:
                     return False
+                self._sync()
                 self.write(path, new)
+                self._sync()
                 return True
         except OSError as error:
             raise Unavailable(f"`{self._folder}` cannot be written: {error.strerror}") from error
+
+    def _sync(self) -> None:
+        """Make durable what was written, once for each folder: a disk does few such things in a second."""
+        for folder in self._unsynced:
+            sync_folder(folder)
+        self._unsynced.clear()
 
 
 class ObjectTiles:

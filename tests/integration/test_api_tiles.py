@@ -16,6 +16,7 @@ from ledger.log.receipt import check_receipt
 from ledger.log.tile import parse_bundle, tile_path
 from ledger.log.trust_policy import parse_policy
 from ledger.services.tiles import export_tiles, hashes_of, new_tiles
+from ledger.storage import tiles
 from ledger.storage.tiles import FolderTiles
 
 SIZE = 600
@@ -167,6 +168,21 @@ def test_entries_that_were_left_out_are_exported_later(world, tmp_path, more):
     for level, n, width in bundles:
         assert len(parse_bundle(store.read(tile_path(level, n, width)), width=width)) == width
     assert store.read("attachments/index")
+
+
+def test_tiles_are_durable_before_their_checkpoint(world, tmp_path, monkeypatch):
+    """When the checkpoint is replaced, and when it has been, every folder that got something is synced."""
+    folder, happened = tmp_path / "tiles", []
+    monkeypatch.setattr(tiles, "sync_folder", happened.append)
+    monkeypatch.setattr(tiles, "replace_file", lambda path, data: (happened.append(path), path.write_bytes(data)))
+    world.append(*[MemberAppointed(org=OWNER, person="p", roles=("auditor",))] * 300)
+    export_tiles(world.service.engine, FolderTiles(folder), note=world.checkpoint())
+    place = happened.index(folder / "checkpoint")
+    written = [path for path in happened[:place] if path.name == "000"]
+    assert {"0", "entries"} == {path.parent.name for path in written}
+    for path in written:
+        assert {path.parent, folder / "tile", folder} <= set(happened[happened.index(path) : place])
+    assert happened[place + 1 :] == [folder]
 
 
 def test_the_tiles_of_another_history_are_refused(world, tmp_path):
