@@ -173,6 +173,7 @@ def test_entries_that_were_left_out_are_exported_later(world, tmp_path, more):
 def test_tiles_are_durable_before_their_checkpoint(world, tmp_path, monkeypatch):
     """When the checkpoint is replaced, and when it has been, every folder that got something is synced."""
     folder, happened = tmp_path / "tiles", []
+    export_tiles(world.service.engine, FolderTiles(folder), note=world.checkpoint())
     monkeypatch.setattr(tiles, "sync_folder", happened.append)
     monkeypatch.setattr(tiles, "replace_file", lambda path, data: (happened.append(path), path.write_bytes(data)))
     world.append(*[MemberAppointed(org=OWNER, person="p", roles=("auditor",))] * 300)
