@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ledger.errors import Misconfigured, show
+from ledger.errors import Malformed, Misconfigured, TooLarge, show
+from ledger.log.kept import MAX_KEPT_BYTES, Kept, parse_kept
 from ledger.remote.log import UrlPlace
 from ledger.services.sources import DatabaseSource, ExportSource, Source
 from ledger.services.tiles_source import TilesSource
@@ -92,6 +93,32 @@ def workers_for(size: int) -> int:
     return (
         1 if size < WORTH_WORKERS else len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     )
+
+
+def read_kept(path: Path) -> Kept | None:
+    """Read what an earlier verification kept; None where there is no such file. Raises Misconfigured."""
+    try:
+        with path.open("rb") as file:
+            return parse_kept(file.read(MAX_KEPT_BYTES + 1))
+    except FileNotFoundError:
+        return None
+    except (Malformed, TooLarge) as error:
+        raise Misconfigured(f"{show(str(path))} does not let a verification go on: {error}") from None
+    except OSError as error:
+        raise Misconfigured(f"{show(str(path))} cannot be read: {error.strerror}") from None
+
+
+def write_kept(path: Path, data: bytes) -> None:
+    """Replace what was kept, at once. Raises Misconfigured."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise Misconfigured(f"{show(str(path))} cannot be written: {error.strerror}") from None
 
 
 def open_existing(url: str, *, read_only: bool = False) -> sa.Engine:

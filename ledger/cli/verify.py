@@ -1,5 +1,7 @@
 """`oblik verify`: whether a ledger is whole; with a policy, how much is known of it, and as a report to hand on."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -7,11 +9,12 @@ import typer
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from ledger.bootstrap import wall_clock
-from ledger.cli.offline import open_source, progress_bar, workers_for
+from ledger.cli.offline import open_source, progress_bar, read_kept, workers_for, write_kept
 from ledger.cli.streams import tell_stream
 from ledger.errors import Misconfigured, TooLarge, show
 from ledger.log.checkpoint import parse_checkpoint
 from ledger.log.entry import format_time
+from ledger.log.kept import Kept
 from ledger.log.note import MAX_NOTE_BYTES, parse_note
 from ledger.log.trust_policy import MAX_POLICY_BYTES, parse_policy
 from ledger.resources import folder
@@ -39,6 +42,9 @@ def verify(  # noqa: PLR0917 - options, which are named
     report: Annotated[Path | None, typer.Option(help="With --policy: write a report (HTML), to hand on.")] = None,
     stream: Annotated[str | None, typer.Option(help="With --policy: SOURCE is a stream file, of this stream.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="File to keep in what is verified, and to go on from if it is there.")
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, max=64, help="Processes; without it, one for each core, and one alone for a small ledger."),
@@ -52,7 +58,7 @@ def verify(  # noqa: PLR0917 - options, which are named
     if policy is None:
         if remember or tsa or no_replay or as_json or report or stream:
             raise Misconfigured("this takes a trust policy", help="--policy FILE, in the form of C2SP tlog-policy")
-        _verify(source, quiet=quiet, workers=workers)
+        _verify(source, resume, quiet=quiet, workers=workers)
         return
     parsed = parse_policy(_read(policy, MAX_POLICY_BYTES))
     if stream is not None:
@@ -60,7 +66,7 @@ def verify(  # noqa: PLR0917 - options, which are named
         return
     authorities = [_read(path, MAX_CERTIFICATE_BYTES) for path in tsa or ()]
     trust = Trust(policy=parsed, remembered=_remembered(remember), authorities=authorities, replay=not no_replay)
-    found = _climb(source, trust, quiet=quiet, workers=workers)
+    found = _climb(source, trust, resume, quiet=quiet, workers=workers)
     print(format_json(found) if as_json else _as_text(found))
     if report is not None:
         _write_report(report, found)
@@ -69,23 +75,30 @@ def verify(  # noqa: PLR0917 - options, which are named
     raise typer.Exit(found.exit_code)
 
 
-def _verify(source: str, *, quiet: bool, workers: int | None) -> None:
+def _verify(source: str, resume: Path | None, *, quiet: bool, workers: int | None) -> None:
     with open_source(source) as reopen, progress_bar("verifying", hidden=quiet) as progress:
         found = reopen()
         progress.expect(found.size)
         count = workers or workers_for(found.size)
-        verified, _ = verifying.verify(found, progress=progress.advance, workers=count)
+        kept, keep = _memory(resume)
+        verified, _ = verifying.verify(found, progress=progress.advance, workers=count, kept=kept, keep=keep)
     signed = ", checkpoint signed by the ledger's own keys" if verified.signed else ""
     print(f"verified: {verified.size} entries, size {verified.size}, root {verified.root.hex()}{signed}")
     if verified.sealing.total:
         print(f"sealed fields: {describe_sealing(verified.sealing)}")
 
 
-def _climb(source: str, trust: Trust, *, quiet: bool, workers: int | None) -> Ladder:
+def _memory(path: Path | None) -> tuple[Kept | None, Callable[[bytes], None] | None]:
+    """Give what was kept in a file, and how to keep more of it."""
+    return (read_kept(path), partial(write_kept, path)) if path else (None, None)
+
+
+def _climb(source: str, trust: Trust, resume: Path | None, *, quiet: bool, workers: int | None) -> Ladder:
     with open_source(source) as reopen, progress_bar("verifying", hidden=quiet) as progress:
         size = reopen().size
         progress.expect(size)
-        return climb(reopen, source, trust, workers=workers or workers_for(size), progress=progress.advance)
+        count, (kept, keep) = workers or workers_for(size), _memory(resume)
+        return climb(reopen, source, trust, workers=count, progress=progress.advance, kept=kept, keep=keep)
 
 
 def _as_text(found: Ladder) -> str:

@@ -144,19 +144,25 @@ class Replica:
         """The first of them."""
         self.last: Entry | None = None
         """The last of them."""
+        self.first_leaf = GENESIS_PREV
         self.leaf = GENESIS_PREV
         """Leaf hash of the last of them."""
+        self.resumed = 0
+        """How many of them were verified another day: see `ledger.log.kept`."""
         self.subtrees: list[Row] = []
-        """The rows of tile levels that are complete."""
+        """The rows of tile levels that were completed since."""
         self.kinds: dict[Kind, int] = {}
         """Index of the last entry of each kind and version."""
-        self._range = CompactRange()
-        self._prev = GENESIS_PREV.hex()
-        self._streams: dict[str, Link] = {}
+        self.noted: list[tuple[int, bytes]] = []
+        """(index, leaf hash) of the entries that are noted: see `NOTED`."""
+        self.edge = CompactRange()
+        """The tree's right edge."""
+        self.streams: dict[str, Link] = {}
+        """What the next entry of each stream has to say of it."""
 
     def root(self) -> bytes:
         """Give the root over the entries verified."""
-        return self._range.root()
+        return self.edge.root()
 
     def add(self, data: bytes, leaf: bytes | None = None) -> Entry:
         """Verify the next entry; `leaf` is the hash stored beside it, if one is.
@@ -164,14 +170,14 @@ class Replica:
         Raises BadEntry, and is then where it was before.
         """
         seq = self.size
-        entry = parse_entry(data, seq=seq, prev=self._prev)
+        entry = parse_entry(data, seq=seq, prev=self.leaf.hex())
         last = self.last
         if last is not None and entry.at < last.at:
             raise BadEntry(seq, f"/at: {show(entry.at)} is before the time of entry {last.seq}, {show(last.at)}")
         hashed = hash_leaf(data)
         if leaf is not None and leaf != hashed:
             raise BadEntry(seq, "does not have the leaf hash that is stored beside it")
-        streams = self._streams
+        streams = self.streams
         for name, link in entry.about.items():
             if link != streams.get(name, NEW_STREAM):
                 raise BadEntry(seq, _breaks(name, link, streams.get(name, NEW_STREAM)))
@@ -179,9 +185,13 @@ class Replica:
             check_sealed_streams(entry, streams)
         for name, (ordinal, _) in entry.about.items():
             streams[name] = (ordinal + 1, seq)
-        self.subtrees += self._range.append(hashed)
+        self.subtrees += self.edge.append(hashed)
         self.kinds[entry.kind, entry.v] = seq
-        self._move(entry, hashed)
+        if entry.sealed or entry.kind in NOTED:
+            self.noted.append((seq, hashed))
+        if self.first is None:
+            self.first, self.first_leaf = entry, hashed
+        self.size, self.last, self.leaf = seq + 1, entry, hashed
         return entry
 
     def join(self, span: Span) -> bool:
@@ -189,11 +199,13 @@ class Replica:
         first = parse_entry(span.first, seq=span.start)
         if span.start != self.size or not self._continues(first, span.claims):
             return False
-        self.first = self.first or first
-        self.subtrees += self._range.extend(span.tree)
-        self._streams.update(span.heads)
+        if self.first is None:
+            self.first, self.first_leaf = first, hash_leaf(span.first)
+        self.subtrees += self.edge.extend(span.tree)
+        self.streams.update(span.heads)
         self.kinds.update({(kind, version): seq for kind, version, seq in span.kinds})
-        self._move(parse_entry(span.last, seq=span.stop - 1), span.leaf)
+        self.noted += [(seq, hash_leaf(data)) for seq, data in span.noted]
+        self.size, self.last, self.leaf = span.stop, parse_entry(span.last, seq=span.stop - 1), span.leaf
         return True
 
     def check(self, checkpoint: Checkpoint) -> None:
@@ -205,14 +217,10 @@ class Replica:
 
     def _continues(self, first: Entry, claims: dict[str, Link]) -> bool:
         return (
-            first.prev == self._prev
+            first.prev == self.leaf.hex()
             and (self.last is None or first.at >= self.last.at)
-            and all(link == self._streams.get(name, NEW_STREAM) for name, link in claims.items())
+            and all(link == self.streams.get(name, NEW_STREAM) for name, link in claims.items())
         )
-
-    def _move(self, entry: Entry, leaf: bytes) -> None:
-        self.first = self.first or entry
-        self.size, self.last, self.leaf, self._prev = entry.seq + 1, entry, leaf, leaf.hex()
 
 
 def _breaks(name: str, link: Link, expected: Link) -> str:

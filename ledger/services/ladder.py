@@ -20,6 +20,7 @@ from ledger.errors import BadCheckpoint, OblikError, Unverified
 from ledger.log.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from ledger.log.cosignature import parse_vkey
 from ledger.log.entry import format_time
+from ledger.log.kept import Kept
 from ledger.log.note import parse_note
 from ledger.log.timestamp import Stamped, check_timestamp
 from ledger.log.trust_policy import NO_QUORUM, Policy, Trusted
@@ -80,13 +81,26 @@ class Trust(Struct, frozen=True, kw_only=True):
 
 
 def climb(
-    reopen: Callable[[], Source], name: str, trust: Trust, *, workers: int = 1, progress: Progress | None = None
+    reopen: Callable[[], Source],
+    name: str,
+    trust: Trust,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    kept: Kept | None = None,
+    keep: Callable[[bytes], None] | None = None,
 ) -> Ladder:
-    """Climb as far as it holds. Gives what is known; raises Misconfigured or Unavailable where it cannot be told."""
+    """Climb as far as it holds, from what was `kept`, if anything. Gives what is known.
+
+    A checkpoint of a size below what was kept, whose root was not kept, takes a verification from the beginning. Raises
+    Misconfigured or Unavailable where it cannot be told.
+    """
     try:
         source = reopen()
         watched = _sizes([source.said().note, trust.remembered, *(note for note, _ in source.said().stamps)])
-        verified, _ = verify(source, progress=progress, workers=workers, watched=watched)
+        if kept is not None and not _are_known(watched, kept):
+            kept = None
+        verified, _ = verify(source, progress=progress, workers=workers, watched=watched, kept=kept, keep=keep)
     except Unverified as error:
         return Ladder(source=name, rungs=_fallen(str(error)))
     known = _Known(source, verified, trust)
@@ -107,6 +121,11 @@ def climb(
         sealed=describe_sealing(verified.sealing),
         rungs=rungs,
     )
+
+
+def _are_known(sizes: set[int], kept: Kept) -> bool:
+    known = {size for size, _ in kept.roots}
+    return all(size >= kept.size or size in known for size in sizes)
 
 
 def _sizes(notes: Sequence[bytes | None]) -> set[int]:

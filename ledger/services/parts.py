@@ -77,8 +77,12 @@ def part_reader(place: Place) -> Iterator[ReadPart]:
     from ledger.services.sources import read_rows  # noqa: PLC0415 - brings SQLAlchemy with it
     from ledger.storage.engine import open_engine, snapshot  # noqa: PLC0415 - likewise
 
-    with snapshot(open_engine(place.database, read_only=True)) as connection:
-        yield partial(read_rows, connection)
+    engine = open_engine(place.database, read_only=True)
+    try:
+        with snapshot(engine) as connection:
+            yield partial(read_rows, connection)
+    finally:
+        engine.dispose()
 
 
 def read_lines(file: BinaryIO, part: Part) -> Run | None:

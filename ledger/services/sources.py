@@ -18,6 +18,7 @@ from ledger.log.checkpoint import open_checkpoint
 from ledger.log.cosignature import parse_vkey
 from ledger.log.entry import MAX_ENTRY_BYTES, parse_entry
 from ledger.log.export import MAX_LINE_BYTES, Export
+from ledger.log.merkle import TILE_HEIGHT, Row
 from ledger.log.verify import Replica
 from ledger.services.parts import PART_BYTES, PART_ENTRIES, Part, Place, Run
 from ledger.services.sealing import SealedFields, Sealing, check_disclosures
@@ -154,7 +155,8 @@ class DatabaseSource:
                 raise BadCheckpoint(f"the head states another {name} than the entries lead to")
         if not self._may_be_state(self._head.state_seq, end):
             raise BadCheckpoint("the head states another state_seq than the entries lead to")
-        if read_subtrees(self._connection) != sorted(replica.subtrees):
+        stored = [row for row in read_subtrees(self._connection) if _stop(row) > replica.resumed]
+        if stored != sorted(replica.subtrees):
             raise BadCheckpoint("the tree's stored hashes are not those that the entries lead to")
         return False
 
@@ -177,6 +179,12 @@ class DatabaseSource:
             return seq == end.state_seq
         entry = parse_entry(read_entry(self._connection, seq).data, seq=seq)
         return (entry.kind, entry.v) not in CATALOGUE
+
+
+def _stop(row: Row) -> int:
+    """Give the index after the last leaf below a row of the tree."""
+    level, index, _ = row
+    return (index + 1) << TILE_HEIGHT * level
 
 
 def read_rows(connection: sa.Connection, part: Part) -> Run | None:

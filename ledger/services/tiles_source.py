@@ -18,7 +18,7 @@ from ledger.log.cosignature import parse_vkey
 from ledger.log.merkle import HASH_BYTES, TILE_HEIGHT
 from ledger.log.note import parse_note
 from ledger.log.place import Place
-from ledger.log.tile import TILE_WIDTH, parse_bundle
+from ledger.log.tile import TILE_WIDTH, parse_bundle, tile_path
 from ledger.services.parts import Part, Run
 from ledger.services.parts import Place as WorkersPlace
 from ledger.services.sealing import SealedFields, Sealing
@@ -103,20 +103,18 @@ class TilesSource:
         """Hold the tiles above the leaves, and the checkpoint, signed by each key in force, against the entries."""
         for vkey in end.vkeys:
             end.replica.check(open_checkpoint(self._note, [parse_vkey(vkey)], origin=end.opening.origin))
-        rows: dict[int, list[bytes]] = {}
-        for level, _, subtree in sorted(end.replica.subtrees):
-            rows.setdefault(level, []).append(subtree)
-        for level, found in rows.items():
-            self._check_tiles(level, found)
+        tiles: dict[tuple[int, int], dict[int, bytes]] = {}
+        for level, index, subtree in end.replica.subtrees:
+            tiles.setdefault((level, index // TILE_WIDTH), {})[index % TILE_WIDTH] = subtree
+        for (level, n), rows in tiles.items():
+            self._check_tile(level, n, rows)
         return True
 
-    def _check_tiles(self, level: int, rows: list[bytes]) -> None:
-        if len(rows) != self.size >> (TILE_HEIGHT * level):
-            raise BadCheckpoint(f"the tree has {len(rows)} hashes at tile level {level}, not those of its size")
-        for start in range(0, len(rows), TILE_WIDTH):
-            wanted = rows[start : start + TILE_WIDTH]
-            if self._place.tile(level, start // TILE_WIDTH, len(wanted)) != b"".join(wanted):
-                raise BadCheckpoint(f"a tile of level {level} is not what the entries lead to, in {self._place.name}")
+    def _check_tile(self, level: int, n: int, rows: dict[int, bytes]) -> None:
+        width = min(TILE_WIDTH, (self.size >> (TILE_HEIGHT * level)) - n * TILE_WIDTH)
+        tile = self._place.tile(level, n, width)
+        if any(tile[at * HASH_BYTES : (at + 1) * HASH_BYTES] != row for at, row in rows.items()):
+            raise BadCheckpoint(f"{tile_path(level, n, width)} is not what the entries lead to, in {self._place.name}")
 
     @cached_property
     def _listing(self) -> bytes:

@@ -9,13 +9,15 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
-from ledger.errors import BadEntry
+from ledger.errors import BadEntry, Unverified
 from ledger.events import CATALOGUE, event_of, replayable
 from ledger.events.key_history import KeyHistory
 from ledger.events.registry import LedgerOpened
 from ledger.log.checkpoint import parse_checkpoint
 from ledger.log.entry import Entry, parse_entry
 from ledger.log.export import Header, format_export
+from ledger.log.kept import Kept, format_kept, resume
+from ledger.log.merkle import hash_leaf
 from ledger.log.note import parse_note
 from ledger.log.verify import Replica, Span
 from ledger.services.parts import Place, Run, part_reader, verify_run
@@ -29,6 +31,9 @@ from ledger.storage.reading import count_attachments, read_attachments, read_ent
 from ledger.storage.tail import NO_ENTRY
 
 Progress = Callable[[int], None]
+
+KEEP_EVERY = 250_000
+"""Entries after which to keep what is verified by now: about a second of work."""
 
 SEALS_STREAMS = b'"kind":"streams.sealed"'
 """Stands in every entry that seals the streams. It is verified against all before it, and so one by one."""
@@ -66,18 +71,25 @@ def verify(
     each: Callable[[Entry], None] | None = None,
     workers: int = 1,
     watched: Collection[int] = (),
+    kept: Kept | None = None,
+    keep: Callable[[bytes], None] | None = None,
 ) -> tuple[Verified, Sequence[Attachment]]:
-    """Verify a ledger. Raises BadEntry, BadCheckpoint or Unverified at the first entry, or else part, that is at fault.
+    """Verify a ledger. Raises BadEntry, BadCheckpoint or Unverified at the first that does not hold.
 
     Gives `each` entry to whoever wants to read along; else the ledger is verified by parts, with more than one of
-    `workers` in as many processes. Keys are those that the first entry names, and whom they introduced: that the first
-    are the right ones is for the auditor to know from elsewhere. Raises Unavailable where a process ends early.
+    `workers` in as many processes. Goes on from what was `kept` of the same ledger, and gives `keep` what is to be
+    kept, every KEEP_EVERY entries and at the end. Keys are those that the first entry names, and whom they introduced:
+    that the first are the right ones is for the auditor to know from elsewhere. Raises Unavailable where a process ends
+    early.
     """
-    reading = _Reading(each, progress or _quietly, watched)
+    reading = _Reading(each, progress or _quietly, watched, keep)
+    if kept is not None:
+        reading.resume(source, kept)
     end = _read_entries(reading, source, workers if each is None else 0)
     attachments = list(source.attachments())
     signed = source.check(end)
     sealing = source.sealing(reading.sealed)
+    reading.keep_all()
     found = Verified(
         size=end.replica.size,
         root=end.replica.root(),
@@ -90,6 +102,32 @@ def verify(
     return found, attachments
 
 
+class _Watch:
+    """Tells those who wait how far a replica has come."""
+
+    def __init__(self, replica: Replica, progress: Progress | None, keep: Callable[[bytes], None] | None) -> None:
+        self._replica, self._progress, self._keep = replica, progress, keep
+        self._told = 0
+        self._kept = replica.size
+        if replica.resumed:
+            self.look()
+
+    def look(self) -> None:
+        """Tell of what is verified by now."""
+        size = self._replica.size
+        if self._progress is not None:
+            self._progress(size - self._told)
+        self._told = size
+        if size - self._kept >= KEEP_EVERY:
+            self.keep_all()
+
+    def keep_all(self) -> None:
+        """Have kept what is verified by now."""
+        if self._keep is not None:
+            self._keep(format_kept(self._replica))
+        self._kept = self._replica.size
+
+
 def _quietly(_count: int) -> None:
     """Tell nobody."""
 
@@ -97,13 +135,42 @@ def _quietly(_count: int) -> None:
 class _Reading:
     """A ledger as it is read: what was verified, whose it is, and which keys sign it."""
 
-    def __init__(self, each: Callable[[Entry], None] | None, progress: Progress, watched: Collection[int]) -> None:
+    def __init__(
+        self,
+        each: Callable[[Entry], None] | None,
+        progress: Progress,
+        watched: Collection[int],
+        keep: Callable[[bytes], None] | None,
+    ) -> None:
         self.replica = Replica()
         self.keys = KeyHistory()
         self.sealed = SealedFields()
         self.roots: dict[int, bytes] = {}
         """Of the trees of the sizes that are watched."""
-        self._each, self._progress, self._watched = each, progress, frozenset(watched)
+        self._each, self._progress, self._watched, self._keep = each, progress, frozenset(watched), keep
+        self._kept = 0
+
+    def resume(self, source: Source, kept: Kept) -> None:
+        """Go on from what was kept: those entries are not verified again, but for whether they are still the ones."""
+        if kept.size > source.size:
+            raise Unverified(f"{kept.size:,} entries were verified before, and there are {source.size:,}")
+        first = _entry_at(source, 0)
+        for seq, leaf in kept.noted:
+            data = _entry_at(source, seq) if seq else first
+            if hash_leaf(data).hex() != leaf:
+                raise BadEntry(seq, "is not the one that was verified before")
+            self._note(parse_entry(data, seq=seq))
+        self.replica = resume(kept, first, _entry_at(source, kept.size - 1) if kept.size > 1 else first)
+        self._kept = kept.size
+        self.roots |= {size: bytes.fromhex(root) for size, root in kept.roots}
+        self._look()
+        self._progress(kept.size)
+
+    def keep_all(self) -> None:
+        """Have kept what is verified by now."""
+        if self._keep is not None:
+            self._keep(format_kept(self.replica, self.roots))
+        self._kept = self.replica.size
 
     def add(self, data: bytes, leaf: bytes | None) -> None:
         """Verify the next entry."""
@@ -147,6 +214,15 @@ class _Reading:
     def _look(self) -> None:
         if self.replica.size in self._watched:
             self.roots[self.replica.size] = self.replica.root()
+        if self.replica.size - self._kept >= KEEP_EVERY:
+            self.keep_all()
+
+
+def _entry_at(source: Source, seq: int) -> bytes:
+    index, data, _ = next(source.entries(seq), (None, b"", None))
+    if index != seq:
+        raise BadEntry(seq, "is missing")
+    return data
 
 
 def _read_entries(reading: _Reading, source: Source, workers: int) -> End:

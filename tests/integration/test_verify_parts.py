@@ -48,7 +48,7 @@ def filled(world: World) -> World:
 def file(filled: World, tmp_path: Path) -> Path:
     """Give its export."""
     path = tmp_path / "ledger.jsonl"
-    with verifying.export(filled.service.engine, signers=filled.service.signers) as lines:
+    with verifying.export(filled.service.engine, note=filled.checkpoint()) as lines:
         path.write_bytes(b"".join(lines))
     return path
 

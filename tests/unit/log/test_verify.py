@@ -179,7 +179,7 @@ def taken(entries: Sequence[bytes], cut: int) -> bool:
 
 
 def state(replica: Replica) -> dict[str, Any]:
-    return vars(replica) | {"_range": replica.root(), "subtrees": sorted(replica.subtrees)}
+    return vars(replica) | {"edge": replica.edge.hashes, "subtrees": sorted(replica.subtrees)}
 
 
 def test_spans_lead_to_the_same_replica_as_entries_one_by_one(chain: Sequence[bytes], long_chain: list[bytes]) -> None:
