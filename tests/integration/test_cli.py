@@ -303,6 +303,44 @@ def test_a_good_ledger_verifies_and_replays(ledger, source):
     assert replayed.returncode == 0
 
 
+@pytest.mark.parametrize("source", ["data/ledger.db", "good.jsonl"])
+def test_workers_verify_the_same(ledger, source):
+    """With two processes every word is the same; with none or too many it is misuse."""
+    alone = oblik("verify", source, "--workers", 1, cwd=ledger)
+    together = oblik("verify", source, "--workers", 2, cwd=ledger)
+    assert (0, alone.stdout, "") == (together.returncode, together.stdout, together.stderr)
+    for count in (0, 65):
+        assert oblik("verify", source, "--workers", count, cwd=ledger).returncode == 2
+
+
+def test_a_verification_goes_on_from_the_file_that_it_kept(copy):
+    """The file is its owner's alone; it serves the ledger that it was made of, from any source, and no other."""
+    first = oblik("verify", "good.jsonl", "--resume", "kept", cwd=copy)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert stat.S_IMODE((copy / "kept").stat().st_mode) == 0o600
+    assert not (copy / "kept.partial").exists()
+    assert first.stdout == oblik("verify", "good.jsonl", "--resume", "kept", cwd=copy).stdout
+    database = oblik("verify", "data/ledger.db", "--resume", "kept", cwd=copy)
+    assert (0, first.stdout.split(",")[:3]) == (database.returncode, database.stdout.rstrip("\n").split(",")[:3])
+    assert init(copy, data="other").returncode == 0
+    kept = (copy / "kept").read_bytes()
+    refused(oblik("verify", "other/ledger.db", "--resume", "kept", cwd=copy), "were verified before", code=1)
+    (copy / "kept").write_bytes(kept.replace(b'"first":"', b'"first":"00', 1))
+    refused(oblik("verify", "good.jsonl", "--resume", "kept", cwd=copy), "`kept` does not let a verification go on")
+    refused(oblik("verify", "good.jsonl", "--resume", ".", cwd=copy), "`.` cannot be read")
+    refused(oblik("verify", "good.jsonl", "--resume", "no/kept", cwd=copy), "`no/kept` cannot be written")
+
+
+def test_a_ledger_that_does_not_verify_leaves_what_was_kept_as_it_was(copy):
+    """What is kept is replaced when all of it holds."""
+    assert oblik("verify", "good.jsonl", "--resume", "kept", cwd=copy).returncode == 0
+    kept = (copy / "kept").read_bytes()
+    lines = (copy / "good.jsonl").read_bytes().splitlines(keepends=True)
+    (copy / "cut").write_bytes(b"".join(lines[:-1]))
+    refused(oblik("verify", "cut", "--resume", "kept", cwd=copy), "the checkpoint is missing", code=1)
+    assert kept == (copy / "kept").read_bytes()
+
+
 def test_a_changed_entry_is_named(copy):
     """A byte changed behind the trigger's back is exit code 1 and the entry's index, in verify and replay."""
     database = copy / "data" / "ledger.db"
