@@ -84,6 +84,7 @@ def check_with_witness(cell: Cell, place: Place) -> None:
                 assert failing.end() == -signal.SIGKILL
             else:
                 assert failing.hear() == "struck"
+            assert "does not cosign" in service.hear()
             assert place.look()[SHOWN] == before[SHOWN]  # no cosignature was given before its size was stored
         check_left(cell, place, size, before)
         with mortal(witness, place.witness, port(place), "") as well:

@@ -182,14 +182,14 @@ def named(*parts: str) -> Callable[..., bool]:
 
 def aimed(step: str, fault: str, engine: sa.Engine) -> tuple[Strike, Any, str]:
     """Give the fault at a step, and the function (object, name) that it strikes around."""
+    if step == "at commit":
+        return Strike(fault, partial(driver_error, engine), at=once_inserted()), engine.dialect, "do_commit"
     full = partial(OSError, errno.ENOSPC, "no space left on device")
     broken = partial(OSError, errno.EIO, "input/output error")
     return {
         "before the lock": (Strike(fault, lost), sequencers.Sequencer, "_prepare"),
         "after the lock": (Strike(fault, lost), sequencers, "lock_head"),
         "between insert and head": (Strike(fault, lost), tail, "insert_entries"),
-        # spared: the COMMIT of what is read before the lock
-        "at commit": (Strike(fault, partial(driver_error, engine), spared=1), engine.dialect, "do_commit"),
         "after commit, before the answer": (Strike(fault, MemoryError, heard_after=True), sequencers, "_answer"),
         "at signing": (Strike(fault, partial(Unavailable, "the token is gone")), publishing, "sign_checkpoint"),
         "at the anchor": (Strike(fault, broken), anchors, "write_durably"),
@@ -219,6 +219,18 @@ def driver_error(engine: sa.Engine) -> Exception:
     return psycopg.OperationalError("server closed the connection unexpectedly")
 
 
+def once_inserted() -> Callable[..., bool]:
+    """Hold from when the next entries are inserted."""
+    true, inserted = tail.insert_entries, threading.Event()
+
+    def insert(*arguments: Any) -> None:
+        true(*arguments)
+        inserted.set()
+
+    tail.insert_entries = insert
+    return lambda _connection: inserted.is_set()
+
+
 def in_path(part: str) -> Callable[..., bool]:
     return lambda path, _data: part in path.parts
 
@@ -244,7 +256,7 @@ def live(talk: Connection, settings: Settings, kind: str, step: str, fault: str)
         told = JOURNEYS[kind](world, lambda: strike.around(target, name))
     talk.send(told)
     strike.heard.set()
-    if kind == DISTRIBUTING:
+    if kind in {DISTRIBUTING, WITNESSING}:
         talk.send(overheard.line())
     talk.recv()
     talk.send(go_on(world))
@@ -300,7 +312,8 @@ def outcome(future: "Future[Any]") -> str:
 
 
 def go_on(world: World) -> Told:
-    """Write and publish again, everywhere; then close."""
+    """Publish, write and publish, everywhere; then close."""
+    published(world)
     told = write(world, lambda: None)
     published(world)
     world.service.close()
@@ -333,12 +346,13 @@ def until(done: Callable[[], bool]) -> None:
 
 
 class Overheard(logging.Handler):
-    """What the operator's log says of the distribution."""
+    """What the operator's log says of tiles and witnesses."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: SimpleQueue[str] = SimpleQueue()
-        logging.getLogger("ledger.services.distributing").addHandler(self)
+        for part in ("distributing", "cosigning"):
+            logging.getLogger(f"ledger.services.{part}").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.put(record.getMessage())
