@@ -38,7 +38,7 @@ READ_AHEAD = 5_000
 
 
 MAX_REMEMBERED_TILES = 512
-"""Tiles above the leaves that a connection remembers for proofs, 16 kB each: all of them, up to 30 million entries."""
+"""Tiles above the leaves that a connection remembers for proofs, 19 kB each: all of them, up to 30 million entries."""
 
 
 class Head(Struct, frozen=True, kw_only=True):
