@@ -85,9 +85,10 @@ def _exported(data: Path, entries: int) -> Path:
     open_ledger(engine, origin="bench.example/log", owner=OWNER, administrator="a", vkeys=vkeys, now=datetime.now(UTC))
     service = open_service(settings)
     append_all(service, (decision(number) for number in range(entries - 3)))
+    note = service.publisher.fresh().result(60).note
     service.close()
     file = data / "export"
-    with file.open("wb") as target, verifying.export(engine, signers=signers) as lines:
+    with file.open("wb") as target, verifying.export(engine, note=note) as lines:
         target.writelines(lines)
     engine.dispose()
     return file
