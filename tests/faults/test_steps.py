@@ -85,7 +85,9 @@ def check_with_witness(cell: Cell, place: Place) -> None:
             else:
                 assert failing.hear() == "struck"
             assert "does not cosign" in service.hear()
-            assert place.look()[SHOWN] == before[SHOWN]  # no cosignature was given before its size was stored
+            assert text(place.look()[SHOWN]) == text(
+                before[SHOWN]
+            )  # no cosignature was given before its size was stored
         check_left(cell, place, size, before)
         with mortal(witness, place.witness, port(place), "") as well:
             assert well.hear() == "ready"

@@ -47,6 +47,7 @@ from ledger.api.witness import create_app
 from ledger.bootstrap import open_service, open_witness
 from ledger.errors import Unavailable
 from ledger.events.data import DatasetRegistered
+from ledger.log.checkpoint import parse_checkpoint
 from ledger.log.note import parse_note
 from ledger.services import cosigning, publishing
 from ledger.settings import Settings, WitnessSettings
@@ -184,6 +185,9 @@ def aimed(step: str, fault: str, engine: sa.Engine) -> tuple[Strike, Any, str]:
     """Give the fault at a step, and the function (object, name) that it strikes around."""
     if step == "at commit":
         return Strike(fault, partial(driver_error, engine), at=once_inserted()), engine.dialect, "do_commit"
+    if step == "at storing a witnessed size":
+        strike = Strike(fault, partial(driver_error, engine), at=once_grown(engine), for_ever=True)
+        return strike, engine.dialect, "do_commit"
     full = partial(OSError, errno.ENOSPC, "no space left on device")
     broken = partial(OSError, errno.EIO, "input/output error")
     return {
@@ -203,11 +207,6 @@ def aimed(step: str, fault: str, engine: sa.Engine) -> tuple[Strike, Any, str]:
             Strike(fault, broken, at=in_path("checkpoint"), heard_before=True),
             tile_stores,
             "write_durably",
-        ),
-        "at storing a witnessed size": (
-            Strike(fault, partial(driver_error, engine), at=has_written, for_ever=True),
-            engine.dialect,
-            "do_commit",
         ),
     }[step]
 
@@ -235,8 +234,12 @@ def in_path(part: str) -> Callable[..., bool]:
     return lambda path, _data: part in path.parts
 
 
-def has_written(connection: Any) -> bool:
-    return connection.total_changes > 0
+def once_grown(engine: sa.Engine) -> Callable[..., bool]:
+    """Hold where a witness is about to store a larger size: it may be asked for the last one again."""
+    largest = "SELECT coalesce(max(size), 0) FROM cosigned"
+    with engine.connect() as connection:
+        before = connection.exec_driver_sql(largest).scalar_one()
+    return lambda connection: connection.execute(largest).fetchall()[0][0] > before
 
 
 # What a service does --------------------------------------------------------------------------------------------------
@@ -327,7 +330,12 @@ def published(world: World) -> None:
         store = FolderTiles(Path(world.settings.tiles))
         until(lambda: store.read("checkpoint") == note)
     if world.settings.witnesses:
-        until(lambda: shown(world).startswith(parse_note(note)[0]))
+        text = parse_note(note)[0]
+        until(lambda: shown(world).startswith(text) and last_cosigned(world) == parse_checkpoint(text).size)
+
+
+def last_cosigned(world: World) -> int | None:
+    return world.service.distribution.witnessed.cosigning.status()[0].size
 
 
 def shown(world: World) -> bytes:
@@ -367,8 +375,8 @@ class Overheard(logging.Handler):
 def witness(talk: Connection, data: Path, port: int, fault: str) -> None:
     """Serve a witness on a port, and say `ready`. With a fault, say `struck` once it has struck."""
     served = open_witness(WitnessSettings(data=data, logs=data / "logs"))
-    strike, target, name = aimed("at storing a witnessed size", fault, served.engine)
     if fault:
+        strike, target, name = aimed("at storing a witnessed size", fault, served.engine)
         strike.around(target, name)
     listener = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(create_app(served), log_level="critical", ws="none"))
