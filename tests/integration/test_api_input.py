@@ -68,6 +68,13 @@ BODIES: dict[tuple[str, str, str], dict[str, Any]] = {
     },
     ("POST", "access-requests/none/votes", "steward"): {"role": "steward", "vote": "approve", "note": "x"},
     ("POST", "grants/none/revocation", "security"): {"reason": "x"},
+    ("POST", "entries/1/disclosures/justification/readers", "steward"): {
+        "org": "mod-ua",
+        "reader": "i.bondar",
+        "reader_type": "person",
+        "reason": "x",
+    },
+    ("POST", "entries/1/disclosures/justification/erasure", "legal"): {"reason": "x"},
     ("POST", "uses", "trainer"): {
         "decision": 1,
         "resource": "dataset:uav",

@@ -469,7 +469,7 @@ def test_a_changed_export_is_found(copy):
     ("command", "source", "code", "words"),
     [
         ("verify", "none", 2, "`none` cannot be read: No such file"),
-        ("replay", "data", 2, "`data` cannot be read: Is a directory"),
+        ("replay", "data", 2, "no file `data/checkpoint`"),
         ("verify", "damaged", 2, "not a database"),
         ("verify", "mysql://host/x", 2, "`mysql` is not supported"),
         ("replay", "empty", 1, "the header is missing"),

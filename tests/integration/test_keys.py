@@ -28,10 +28,11 @@ from ledger.log.introduction import sign_introduction
 from ledger.log.note import ED25519, format_vkey
 from ledger.resources import folder
 from ledger.services.keys import read_keys, retire_key, rotate_keys
-from ledger.services.reading import signed_checkpoint
+from ledger.services.publishing import publish
 from ledger.services.sources import ExportSource
 from ledger.services.verifying import export, verify
 from ledger.settings import settings_from
+from ledger.storage.anchor import Anchor
 from ledger.storage.rebuild import rebuild
 from ledger.storage.schema import upgrade_schema
 
@@ -57,13 +58,13 @@ def in_force(world: World, size: int | None = None) -> tuple[str, ...]:
 
 
 def lines_of(world: World, signers) -> list[bytes]:
-    with export(world.service.engine, signers=signers) as lines:
+    with export(world.service.engine, note=checkpoint(world, signers)) as lines:
         return list(lines)
 
 
 def checkpoint(world: World, signers) -> bytes:
-    with world.service.engine.connect() as connection:
-        return signed_checkpoint(connection, origin=ORIGIN, signers=signers)
+    anchor = Anchor(world.settings.anchor)
+    return publish(world.service.engine, origin=ORIGIN, signers=signers, anchor=anchor, show=False).note
 
 
 # Rotation -------------------------------------------------------------------------------------------------------------
@@ -265,8 +266,10 @@ def test_a_service_without_a_key_in_force_does_not_start(world: World):
 def test_a_ledger_of_before_gets_its_keys_by_migration(world: World):
     """Upgrading fills the table from the first entry: the service starts with the keys that it always had."""
     before = in_force(world)
+    world.service.publisher.close()
     with world.service.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE log_key")
+        for name in ("log_key", "disclosure_reader", "erased_field", "sealed_stream", "stream_seal"):
+            connection.exec_driver_sql(f"DROP TABLE {name}")
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
     upgrade_schema(world.service.engine)
     assert before == in_force(world) == vkeys(world.service.signers)

@@ -201,12 +201,12 @@ def aimed(step: str, fault: str, engine: sa.Engine) -> tuple[Strike, Any, str]:
         "at writing a tile": (
             Strike(fault, full, at=in_path("tile"), heard_before=True),
             tile_stores,
-            "write_durably",
+            "replace_file",
         ),
         "at replacing the checkpoint": (
             Strike(fault, broken, at=in_path("checkpoint"), heard_before=True),
             tile_stores,
-            "write_durably",
+            "replace_file",
         ),
     }[step]
 
