@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import cycle
 from typing import IO, Self, TypeVar
@@ -49,7 +49,8 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.__exit__(None, None, None)
+        with suppress(BrokenPipeError):  # of what it was still to be told; it is waited for all the same
+            self._process.__exit__(None, None, None)
 
     @property
     def pid(self) -> int:
