@@ -24,8 +24,8 @@ MAX_LISTED = 20
 """Values of a set that a detail repeats, so that an answer stays small; the entry it rests on has them all."""
 
 
-class Finding(Struct, frozen=True):
-    """What a clause found: whether it holds, the ledger indexes it rests on, and values for the sentence."""
+class Finding(Struct, frozen=True, gc=False):
+    """What a clause found: whether it holds, the ledger indexes it rests on, and where it does not, the values."""
 
     clause: str
     holds: bool
@@ -62,7 +62,9 @@ def subject_in_good_standing(request: Request, facts: Facts, _grant: Grant | Non
     party = facts.party
     if party is None or party.id != request.org:
         return _missing("subject_in_good_standing", "party")
-    return Finding("subject_in_good_standing", party.status == "enrolled", (party.seq,), {"status": party.status})
+    if party.status == "enrolled":
+        return Finding("subject_in_good_standing", True, (party.seq,))
+    return Finding("subject_in_good_standing", False, (party.seq,), {"status": party.status})
 
 
 @_clause
@@ -71,9 +73,10 @@ def agreement_in_force(_request: Request, _facts: Facts, grant: Grant | None, no
     if grant is None:
         return _missing("agreement_in_force", "grant")
     agreement = grant.agreement
-    holds = agreement.status == "in_force" and agreement.starts <= now < agreement.ends
+    if agreement.status == "in_force" and agreement.starts <= now < agreement.ends:
+        return Finding("agreement_in_force", True, (agreement.seq,))
     detail = {"status": agreement.status, "starts": agreement.starts, "ends": agreement.ends}
-    return Finding("agreement_in_force", holds, (agreement.seq,), detail)
+    return Finding("agreement_in_force", False, (agreement.seq,), detail)
 
 
 @_clause
@@ -84,7 +87,9 @@ def grant_current(_request: Request, _facts: Facts, grant: Grant | None, now: st
     detail = {"starts": grant.starts, "ends": grant.ends}
     if grant.revoked_seq is not None:
         return Finding("grant_current", False, (grant.seq, grant.revoked_seq), detail | {"status": "revoked"})
-    return Finding("grant_current", grant.starts <= now < grant.ends, (grant.seq,), detail)
+    if grant.starts <= now < grant.ends:
+        return Finding("grant_current", True, (grant.seq,))
+    return Finding("grant_current", False, (grant.seq,), detail)
 
 
 @_clause
@@ -93,9 +98,11 @@ def activity_permitted(request: Request, _facts: Facts, grant: Grant | None, _no
     if grant is None:
         return _missing("activity_permitted", "grant")
     agreement, asked = grant.agreement, request.action
-    holds = asked in grant.activities and asked in agreement.activities
+    entries = (grant.seq, agreement.seq)
+    if asked in grant.activities and asked in agreement.activities:
+        return Finding("activity_permitted", True, entries)
     detail = {"asked": asked, "grant": _listed(grant.activities), "agreement": _listed(agreement.activities)}
-    return Finding("activity_permitted", holds, (grant.seq, agreement.seq), detail)
+    return Finding("activity_permitted", False, entries, detail)
 
 
 @_clause
@@ -107,9 +114,11 @@ def purpose_permitted(request: Request, facts: Facts, grant: Grant | None, _now:
     if grant is None:
         return _missing("purpose_permitted", "grant")
     agreement, path = grant.agreement, purpose.path
-    holds = grant.purpose in path and not agreement.purposes.isdisjoint(path)
+    entries = (purpose.seq, grant.seq, agreement.seq)
+    if grant.purpose in path and not agreement.purposes.isdisjoint(path):
+        return Finding("purpose_permitted", True, entries)
     detail = {"asked": request.purpose, "grant": grant.purpose, "agreement": _listed(agreement.purposes)}
-    return Finding("purpose_permitted", holds, (purpose.seq, grant.seq, agreement.seq), detail)
+    return Finding("purpose_permitted", False, entries, detail)
 
 
 @_clause
@@ -118,10 +127,10 @@ def purpose_not_prohibited(request: Request, facts: Facts, _grant: Grant | None,
     purpose = facts.purpose
     if purpose is None:
         return _missing("purpose_not_prohibited", "purpose")
-    detail = {"asked": request.purpose}
-    if purpose.prohibited_at is not None:
-        detail["prohibited_at"] = purpose.prohibited_at
-    return Finding("purpose_not_prohibited", purpose.prohibited_at is None, (purpose.seq,), detail)
+    if purpose.prohibited_at is None:
+        return Finding("purpose_not_prohibited", True, (purpose.seq,))
+    detail = {"asked": request.purpose, "prohibited_at": purpose.prohibited_at}
+    return Finding("purpose_not_prohibited", False, (purpose.seq,), detail)
 
 
 @_clause
@@ -130,9 +139,11 @@ def tier_within_grant(request: Request, _facts: Facts, grant: Grant | None, _now
     if grant is None:
         return _missing("tier_within_grant", "grant")
     agreement, asked = grant.agreement, request.tier
-    holds = tier_within(asked, grant.tier) and tier_within(asked, agreement.tier)
+    entries = (grant.seq, agreement.seq)
+    if tier_within(asked, grant.tier) and tier_within(asked, agreement.tier):
+        return Finding("tier_within_grant", True, entries)
     detail = {"asked": asked, "grant": grant.tier, "agreement": agreement.tier}
-    return Finding("tier_within_grant", holds, (grant.seq, agreement.seq), detail)
+    return Finding("tier_within_grant", False, entries, detail)
 
 
 @_clause
@@ -141,9 +152,11 @@ def environment_permitted(request: Request, _facts: Facts, grant: Grant | None, 
     if grant is None:
         return _missing("environment_permitted", "grant")
     agreement, asked = grant.agreement, request.environment
-    holds = asked in grant.environments and asked in agreement.environments
+    entries = (grant.seq, agreement.seq)
+    if asked in grant.environments and asked in agreement.environments:
+        return Finding("environment_permitted", True, entries)
     detail = {"asked": asked, "grant": _listed(grant.environments), "agreement": _listed(agreement.environments)}
-    return Finding("environment_permitted", holds, (grant.seq, agreement.seq), detail)
+    return Finding("environment_permitted", False, entries, detail)
 
 
 @_clause
@@ -152,9 +165,11 @@ def location_permitted(request: Request, _facts: Facts, grant: Grant | None, _no
     if grant is None:
         return _missing("location_permitted", "grant")
     agreement, asked = grant.agreement, request.country
-    holds = asked in grant.countries and asked in agreement.countries
+    entries = (grant.seq, agreement.seq)
+    if asked in grant.countries and asked in agreement.countries:
+        return Finding("location_permitted", True, entries)
     detail = {"asked": asked, "grant": _listed(grant.countries), "agreement": _listed(agreement.countries)}
-    return Finding("location_permitted", holds, (grant.seq, agreement.seq), detail)
+    return Finding("location_permitted", False, entries, detail)
 
 
 @_clause
@@ -163,12 +178,10 @@ def resource_available(request: Request, facts: Facts, _grant: Grant | None, now
     resource = facts.resource
     if resource is None or resource.tier != request.tier:
         return _missing("resource_available", "resource")
-    detail = {"asked": request.tier}
-    if resource.until:
-        detail["until"] = resource.until
-    if resource.withdrawn:
-        detail["status"] = "withdrawn"
-    return Finding("resource_available", _is_open(resource, now), (resource.seq,), detail)
+    if _is_open(resource, now):
+        return Finding("resource_available", True, (resource.seq,))
+    why = {"status": "withdrawn"} if resource.withdrawn else {"until": resource.until}
+    return Finding("resource_available", False, (resource.seq,), {"asked": request.tier, **why})
 
 
 @_clause
@@ -179,8 +192,10 @@ def releasable_to_partner(_request: Request, facts: Facts, _grant: Grant | None,
         return _missing("releasable_to_partner", "party")
     if resource is None:
         return _missing("releasable_to_partner", "resource")
-    holds = _is_releasable(resource, party)
-    return Finding("releasable_to_partner", holds, (party.seq, resource.seq), {"asked": party.country})
+    entries = (party.seq, resource.seq)
+    if _is_releasable(resource, party):
+        return Finding("releasable_to_partner", True, entries)
+    return Finding("releasable_to_partner", False, entries, {"asked": party.country})
 
 
 @_clause
@@ -197,7 +212,7 @@ def lineage_permits(request: Request, facts: Facts, _grant: Grant | None, now: s
     refusals = [(item.seq, _refusing_bounds(item, party, purpose.path, request.country, now)) for item in line]
     bounds = sorted({bound for _, refused in refusals for bound in refused})
     if not bounds:
-        return Finding("lineage_permits", True, tuple([seq for seq, _ in refusals]), {})
+        return Finding("lineage_permits", True, tuple([seq for seq, _ in refusals]))
     entries = tuple([seq for seq, refused in refusals if refused])
     return Finding("lineage_permits", False, entries, {"refused_by": ", ".join(bounds)})
 

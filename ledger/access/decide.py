@@ -11,7 +11,7 @@ from ledger.access.policy import Policy
 from ledger.access.request import Request
 
 
-class Obligation(Struct, frozen=True):
+class Obligation(Struct, frozen=True, gc=False):
     """What the asker has to do because of an allow; a client that does not know a type must not proceed."""
 
     id: str
@@ -24,7 +24,7 @@ def _report_use(within_hours: int) -> Obligation:
     return Obligation("report-use", "report_use", {"within_hours": str(within_hours)})
 
 
-class Decision(Struct, frozen=True, kw_only=True):
+class Decision(Struct, frozen=True, kw_only=True, gc=False):
     """An effect with its reasons."""
 
     allowed: bool
@@ -39,7 +39,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     evaluated_at: str
 
 
-class _Considered(Struct, frozen=True):
+class _Considered(Struct, frozen=True, gc=False):
     grant: Grant | None
     findings: tuple[Finding, ...]
     errors: tuple[str, ...]

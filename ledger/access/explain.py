@@ -11,14 +11,14 @@ from ledger.access.policy import Policy
 NO_RULE = "no_rule_allows"
 
 
-class Sentence(Struct, frozen=True):
+class Sentence(Struct, frozen=True, gc=False):
     """The same in both languages."""
 
     en: str
     uk: str
 
 
-class Reason(Struct, frozen=True, omit_defaults=True):
+class Reason(Struct, frozen=True, omit_defaults=True, gc=False):
     """One clause of a decision."""
 
     clause: str
@@ -33,7 +33,7 @@ class Reason(Struct, frozen=True, omit_defaults=True):
     """For what stands in the way: what would change it, and who can."""
 
 
-class Explanation(Struct, frozen=True):
+class Explanation(Struct, frozen=True, gc=False):
     """What the asker is told besides yes or no."""
 
     reasons: tuple[Reason, ...]

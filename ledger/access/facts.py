@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 
-class Party(Struct, frozen=True, kw_only=True):
+class Party(Struct, frozen=True, kw_only=True, gc=False):
     """The organisation on whose behalf the subject acts."""
 
     id: str
@@ -22,7 +22,7 @@ class Party(Struct, frozen=True, kw_only=True):
     seq: int
 
 
-class Purpose(Struct, frozen=True, kw_only=True):
+class Purpose(Struct, frozen=True, kw_only=True, gc=False):
     """A node of the adopted purpose tree."""
 
     path: tuple[str, ...]
@@ -32,7 +32,7 @@ class Purpose(Struct, frozen=True, kw_only=True):
     seq: int
 
 
-class Resource(Struct, frozen=True, kw_only=True):
+class Resource(Struct, frozen=True, kw_only=True, gc=False):
     """A dataset version or weights: the one asked for, or one of its ancestors, with its own bounds."""
 
     ref: str
@@ -54,7 +54,7 @@ class Resource(Struct, frozen=True, kw_only=True):
     """SHA-256 over its files' digests: not read by any clause, told with an allow."""
 
 
-class Agreement(Struct, frozen=True, kw_only=True):
+class Agreement(Struct, frozen=True, kw_only=True, gc=False):
     """The agreement that a grant rests on."""
 
     id: str
@@ -71,7 +71,7 @@ class Agreement(Struct, frozen=True, kw_only=True):
     """How soon after a use its report is due, by the agreement's duty `report_use`."""
 
 
-class Grant(Struct, frozen=True, kw_only=True):
+class Grant(Struct, frozen=True, kw_only=True, gc=False):
     """A grant to the party on the resource, with the agreement it rests on."""
 
     id: str
@@ -88,7 +88,7 @@ class Grant(Struct, frozen=True, kw_only=True):
     agreement: Agreement
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class Facts(Struct, frozen=True, kw_only=True, gc=False):
     """All that a decision rests on, read from one state of the ledger.
 
     What does not exist is None or empty, and no clause that needs it holds.

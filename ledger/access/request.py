@@ -30,7 +30,7 @@ _COUNTRY = re.compile(r"[A-Z]{3}")
 _PLACE = re.compile(r" - at `\$\.?([a-z.]*)`$")
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class Request(Struct, frozen=True, kw_only=True, gc=False):
     """A request, flat."""
 
     subject_type: str
@@ -51,35 +51,35 @@ Properties = dict[str, msgspec.Raw] | UnsetType
 """Checked to be an object (AuthZEN 1.0 §5), and not read: no clause depends on it."""
 
 
-class _Subject(Struct, frozen=True):
+class _Subject(Struct, frozen=True, gc=False):
     type: Literal["organisation", "system"]
     id: str
     properties: Properties = UNSET
 
 
-class _Action(Struct, frozen=True):
+class _Action(Struct, frozen=True, gc=False):
     name: Literal["train", "tune", "evaluate", "check_interoperability", "improve", "infer", "read_metadata"]
     properties: Properties = UNSET
 
 
-class _Resource(Struct, frozen=True):
+class _Resource(Struct, frozen=True, gc=False):
     type: Literal["dataset", "weights"]
     id: str
     properties: Properties = UNSET
 
 
-class _Environment(Struct, frozen=True):
+class _Environment(Struct, frozen=True, gc=False):
     kind: Literal["enclave", "federated", "partner_hosted", "edge"]
     country: str
 
 
-class _Context(Struct, frozen=True):
+class _Context(Struct, frozen=True, gc=False):
     purpose: str
     tier: Literal["metadata", "aggregate", "synthetic", "derived", "redacted", "raw"]
     environment: _Environment
 
 
-class _Evaluation(Struct, frozen=True):
+class _Evaluation(Struct, frozen=True, gc=False):
     subject: _Subject
     action: _Action
     resource: _Resource

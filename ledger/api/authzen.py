@@ -32,7 +32,7 @@ JSON = (b"content-type", b"application/json")
 _encode = msgspec.json.Encoder().encode
 
 
-class Context(Struct, frozen=True, omit_defaults=True):
+class Context(Struct, frozen=True, omit_defaults=True, gc=False):
     """The `context` of an answer (AuthZEN §5.5.1): where it is on record, and why it is what it is."""
 
     id: str
@@ -50,7 +50,7 @@ class Context(Struct, frozen=True, omit_defaults=True):
     """A proof file (C2SP tlog-proof), where the request asked for one."""
 
 
-class Evaluation(Struct, frozen=True):
+class Evaluation(Struct, frozen=True, gc=False):
     """An answer (AuthZEN §5.5)."""
 
     decision: bool

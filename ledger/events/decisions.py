@@ -5,7 +5,7 @@ from msgspec import Struct
 from ledger.events.catalogue import Event, event
 
 
-class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The request as it was decided on (AuthZEN subject, action, resource, and the context that clauses read)."""
 
     action: str
@@ -18,7 +18,7 @@ class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 @event("decision.recorded", changes_state=False)
-class DecisionRecorded(Event, frozen=True, kw_only=True):
+class DecisionRecorded(Event, frozen=True, kw_only=True, gc=False):
     """An answer. All that replay needs to derive it again, and its reasons, is here or earlier in the ledger."""
 
     asked: Asked

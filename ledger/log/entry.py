@@ -48,7 +48,7 @@ else:
     Version = Annotated[int, msgspec.Meta(ge=FORMAT_VERSION, le=canonical.MAX_INTEGER)]
 
 
-class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """An entry as a value; see the module for its fields."""
 
     about: dict[str, tuple[Count, Last]]

@@ -12,22 +12,22 @@ from ledger.access.request import Request
 from ledger.errors import Forbidden, OblikError, Unavailable
 from ledger.events.decisions import Asked, DecisionRecorded
 from ledger.services.caller import Caller, check_caller, read_callers, require_scope
+from ledger.storage.batch import Draft
 from ledger.storage.facts import FactReader
-from ledger.storage.sequencer import Draft
 from ledger.storage.tables import PolicyRow, table
 from ledger.storage.transaction import read_attachment
 
 POLICY = table(PolicyRow)
 
 
-class Question(Struct, frozen=True):
+class Question(Struct, frozen=True, gc=False):
     """A request, and the hash of the token it came with."""
 
     token_hash: str
     request: Request
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """What the asker is told besides the index: a decision, under a policy, about a version of the resource."""
 
     decision: Decision

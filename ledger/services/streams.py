@@ -19,8 +19,8 @@ from ledger.log.stream_file import FORMAT, Header, Proved, format_stream_file
 from ledger.log.streams import StreamLeaf, prove_absence, prove_stream, seal_streams
 from ledger.services.caller import Caller, require_role, require_scope
 from ledger.services.reading import MAX_PAGE
+from ledger.storage.batch import Command
 from ledger.storage.reading import StoredEntry, read_entry, tree_reader
-from ledger.storage.sequencer import Command
 from ledger.storage.streams import read_latest_seal, read_sealed_heads, read_stream_head
 from ledger.storage.tail import NO_ENTRY
 from ledger.storage.transaction import Transaction

@@ -5,9 +5,12 @@ PostgreSQL: `SELECT … FOR UPDATE` on the one head row as the lock, binary COPY
 """
 
 import os
-from collections.abc import Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -119,6 +122,24 @@ def _open_postgresql(url: sa.URL) -> sa.Engine:
     )
 
 
+def commits_locally(engine: sa.Engine) -> bool:
+    """Tell whether a commit waits for this machine's disk alone, and not for a server."""
+    return engine.dialect.name == "sqlite"
+
+
+def be_hasty(connection: sa.Connection) -> None:
+    """Have a connection to SQLite raise at once where another one is writing (`is_busy`)."""
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA busy_timeout = 0")
+
+
+def is_busy(error: BaseException) -> bool:
+    """Tell whether an error of the database says that another connection is writing."""
+    driver_error = error.orig if isinstance(error, sa.exc.OperationalError) else None
+    return getattr(driver_error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+
+
 @contextmanager
 def locked(connection: sa.Connection) -> Iterator[None]:
     """Run a transaction that excludes every other writer from its first statement (SQLite) or its head read on."""
@@ -159,8 +180,8 @@ def insert_rows(connection: sa.Connection, into: str, rows: Sequence[EntryTuple]
 def upsert(connection: sa.Connection, target: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows; one whose primary key is there already replaces the rest of that row."""
     if connection.dialect.name == "sqlite":
-        head, tail = _upsert_text(target)
-        _insert_sqlite(connection, head, tail, [tuple(row[c.name] for c in target.columns) for row in rows])
+        head, values_of, tail = _upsert_text(target)
+        _insert_sqlite(connection, head, tail, [values_of(row) for row in rows])
     elif rows:
         connection.execute(_upsert(target), list(rows))
 
@@ -170,18 +191,39 @@ def _insert_sqlite(connection: sa.Connection, head: str, tail: str, rows: Sequen
     for start in range(0, len(rows), SQLITE_ROWS_A_STATEMENT):
         part = rows[start : start + SQLITE_ROWS_A_STATEMENT]
         marks = "(" + ",".join("?" * len(part[0])) + ")"
-        values = tuple(value for row in part for value in row)
-        connection.exec_driver_sql(head + ",".join([marks] * len(part)) + tail, values)
+        connection.exec_driver_sql(head + ",".join([marks] * len(part)) + tail, tuple(chain.from_iterable(part)))
+
+
+def select_by_pairs(connection: sa.Connection, first: sa.Column[str], second: sa.Column[str]) -> sa.Select[Any]:
+    """Select rows of a table by pairs of values in two columns: `pairs`, a JSON array of arrays of two texts.
+
+    For SQLite, `(a, b) IN (…)` is a scan of the whole table; a join on what is wanted goes through the index.
+    """
+    return _select_by_pairs(connection.dialect.name, first, second)
 
 
 @lru_cache
-def _upsert_text(target: sa.Table) -> tuple[str, str]:
+def _select_by_pairs(dialect: str, first: sa.Column[str], second: sa.Column[str]) -> sa.Select[Any]:
+    pairs = sa.bindparam("pairs", type_=sa.Text())
+    if dialect == "sqlite":
+        wanted = sa.func.json_each(pairs).table_valued("value", name="wanted").alias("wanted")
+        parts = [sa.func.json_extract(wanted.c.value, f"$[{place}]") for place in (0, 1)]
+    else:
+        array = sa.cast(pairs, postgresql.JSONB)
+        wanted = sa.func.jsonb_array_elements(array).table_valued(sa.column("value", postgresql.JSONB), name="wanted")
+        parts = [wanted.c.value[place].astext for place in (0, 1)]
+    matching = sa.and_(first == parts[0], second == parts[1])
+    return sa.select(first.table).select_from(wanted.join(first.table, matching))
+
+
+@lru_cache
+def _upsert_text(target: sa.Table) -> tuple[str, Callable[[dict[str, Any]], Any], str]:
     keys = [column.name for column in target.primary_key.columns]
     names = [column.name for column in target.columns]
     changes = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
     columns, conflict = (", ".join(f'"{name}"' for name in some) for some in (names, keys))
     head = f'INSERT INTO "{target.name}" ({columns}) VALUES '  # noqa: S608 - names of our own tables
-    return head, f" ON CONFLICT ({conflict}) DO UPDATE SET {changes}"
+    return head, itemgetter(*names), f" ON CONFLICT ({conflict}) DO UPDATE SET {changes}"
 
 
 @lru_cache

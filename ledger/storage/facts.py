@@ -7,8 +7,10 @@ agreements and resources by key, grants by (organisation, resource).
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from ledger.access import facts as f
@@ -18,6 +20,7 @@ from ledger.events.sharing import GrantTerms
 from ledger.governance.terms import Terms
 from ledger.storage import tables as t
 from ledger.storage.columns import load
+from ledger.storage.engine import select_by_pairs
 
 MAX_REMEMBERED = 20_000
 """Facts of each kind that are kept, at most about 1 KB each; over it all are forgotten."""
@@ -29,12 +32,6 @@ DEFAULT_REPORT_HOURS = 24
 
 ORGANISATION, PURPOSE, RESOURCE, LINEAGE, AGREEMENT, GRANT = (
     t.table(row) for row in (t.OrganisationRow, t.PurposeRow, t.ResourceRow, t.LineageRow, t.AgreementRow, t.GrantRow)
-)
-
-READ_GRANTS = (
-    sa.select(GRANT)
-    .where(sa.tuple_(GRANT.c.org, GRANT.c.resource).in_(sa.bindparam("keys", expanding=True)))
-    .order_by(GRANT.c.seq)
 )
 
 GrantKey = tuple[str, str]
@@ -128,10 +125,11 @@ class FactReader:
     def _load_grants(self, connection: sa.Connection, keys: list[GrantKey]) -> None:
         self._grants.update(dict.fromkeys(keys, ()))
         rows: list[sa.Row[Any]] = []
-        for start in range(0, len(keys), MAX_IN_QUERY):
-            rows += connection.execute(READ_GRANTS, {"keys": keys[start : start + MAX_IN_QUERY]})
+        if keys:
+            query = select_by_pairs(connection, GRANT.c.org, GRANT.c.resource)
+            rows += connection.execute(query, {"pairs": msgspec.json.encode(keys).decode()})
         self._load_agreements(connection, _new((row.agreement for row in rows), self._agreements))
-        for row in rows:
+        for row in sorted(rows, key=attrgetter("seq")):
             grant = _grant(row, self._agreements[row.agreement])
             self._grants[row.org, row.resource] += (grant,)
 

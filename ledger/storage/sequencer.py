@@ -1,114 +1,58 @@
 """The write path (DESIGN §4): one sequencer a process, group commit, one lock on one row.
 
-    callers ──submit / ask──▶ queue ──▶ batch: evaluate │ lock head │ check state_seq │ append │ commit ──▶ answers
+    callers ──submit / ask──▶ intake ──▶ batch: one transaction ──▶ answers
 
-A batch is what waited while the last one was committed. Questions (decisions) are evaluated before the lock is taken,
-on facts read at some `state_seq`; under the lock, where `state_seq` has moved since, they are evaluated again (I4).
-They are placed before the batch's commands, so that no command of this batch can come between a decision and its
-entry. Nobody is answered before the commit has returned (I1).
+A batch is what waited while the last one was committed; callers who were answered then are waited for, for a moment,
+since one large batch costs less than two. Nobody is answered before the commit has returned (I1). If the batch's
+transaction fails as a whole, every caller in it is told `Unavailable`, and nothing was allowed.
 
-A command that raises is rolled back alone. One that returns an `OblikError` is refused to its caller, and what it
-appended stays: that is how a refusal is put on record. If the batch's transaction fails as a whole, every caller in
-it is told `Unavailable`, and nothing was allowed.
+Batches are written by a thread. Where committing needs this machine's disk alone (SQLite), questions asked on an event
+loop are written there instead: handing them to a thread and back costs as much as deciding them. Whoever writes has the
+pen. The loop never waits for it, nor for another process: then the thread writes, which has the patience.
 """
 
 import asyncio
 import concurrent.futures
 import logging
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
-from queue import Empty, SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from msgspec import Struct
 
 from ledger.errors import OblikError, Unavailable
-from ledger.events import Event
-from ledger.log.entry import format_time
-from ledger.storage.engine import locked
-from ledger.storage.tables import HeadRow, table
-from ledger.storage.tail import StreamHead, Tail, lock_head, read_streams
-from ledger.storage.transaction import Transaction
+from ledger.storage.batch import BatchWriter, Command, Draft, Evaluate, Question, Ticket
+from ledger.storage.engine import commits_locally, is_busy
+from ledger.storage.intake import Intake
 
 log = logging.getLogger(__name__)
 
-HEAD = table(HeadRow)
-READ_STATE_SEQ = sa.select(HEAD.c.state_seq)
 T = TypeVar("T")
 
 MAX_BATCH = 2_000
 """Entries in one transaction: bounds how long the head stays locked (about 50 ms)."""
 
-MAX_WAITING = 20_000
-"""Work accepted and not yet committed; beyond it callers are told to come back, instead of waiting for seconds."""
+MAX_BATCH_ON_LOOP = 200
+"""The same where an event loop writes: bounds how long it does nothing else."""
 
-
-LINGER_SECONDS = 0.001
-"""How long a batch waits for callers who were just answered to come back: one large batch costs less than two. A caller
+PATIENCE_SECONDS, PATIENCE_SECONDS_EACH, MAX_PATIENCE_SECONDS = 0.001, 0.0001, 0.005
+"""How long callers who were just answered are waited for: about what it takes to answer each, and to hear from it. One
 who is alone is never kept waiting."""
-
-
-class Draft(Struct, frozen=True):
-    """An event that is ready to be appended, and what its asker is to be told besides its index."""
-
-    event: Event
-    by: dict[str, str]
-    answer: Any
-
-
-class Evaluate(Protocol):
-    """Answers questions from the state that `connection` sees; pure otherwise.
-
-    Gives for each question, in order, a draft or the error to raise to its asker. Nothing is written for an error.
-    """
-
-    def __call__(
-        self, connection: sa.Connection, questions: Sequence[Any], *, now: str, state_seq: int
-    ) -> Sequence[Draft | OblikError]:
-        """Answer the questions, in order."""
-        ...
-
-
-Command = Callable[[Transaction], T]
-
-
-class Ticket(Generic[T]):
-    """Work that waits, and where its outcome goes."""
-
-    __slots__ = ("error", "future", "loop", "outcome", "work")
-
-    def __init__(
-        self, work: Any, future: "Future[T] | asyncio.Future[T]", loop: asyncio.AbstractEventLoop | None
-    ) -> None:
-        self.work = work
-        self.future = future
-        self.loop = loop
-        self.outcome: Any = None
-        self.error: BaseException | None = None
-
-
-class _Question(Struct, frozen=True):
-    payload: Any
 
 
 class Sequencer:
     """The only writer of this process. Thread-safe; answers threads and event loops alike."""
 
     def __init__(self, engine: sa.Engine, *, evaluate: Evaluate, clock: Callable[[], datetime]) -> None:
-        self._engine = engine
-        self._evaluate = evaluate
-        self._clock = clock
-        self._queue: SimpleQueue[Ticket[Any] | None] = SimpleQueue()
-        self._connection: sa.Connection | None = None
-        self._streams: dict[str, StreamHead] = {}
-        self._known_size = -1
-        self._expected = 0
-        self._accepting = threading.Lock()
-        self._closed = False
+        self._writer = BatchWriter(engine, evaluate=evaluate, clock=clock)
+        self._on_loop = BatchWriter(engine, evaluate=evaluate, clock=clock, hasty=True)
+        self._may_write_on_loop = commits_locally(engine)
+        self._pen = threading.Lock()
+        self._intake: Intake[Ticket[Any]] = Intake()
+        self._answered = 0
+        self._turns: dict[asyncio.AbstractEventLoop, asyncio.Handle] = {}
         self._thread = threading.Thread(target=self._work, name="sequencer", daemon=True)
         self._thread.start()
 
@@ -116,182 +60,102 @@ class Sequencer:
 
     def submit(self, command: Command[T]) -> "Future[T]":
         """Run a command in the next batch, for a caller that is a thread."""
-        future: Future[T] = Future()
-        self._enqueue(Ticket(command, future, None))
-        return future
+        return self._submit(command)
 
     async def run(self, command: Command[T]) -> T:
         """Run a command in the next batch, for a caller on an event loop."""
-        outcome: T = await self._wait(command)
-        return outcome
-
-    async def ask(self, question: object) -> tuple[int, Draft]:
-        """Have a question evaluated and its answer recorded. Returns the entry's index and the draft."""
-        outcome: tuple[int, Draft] = await self._wait(_Question(question))
+        outcome: T = await asyncio.wrap_future(self._submit(command))
         return outcome
 
     def ask_from_thread(self, question: object) -> "Future[tuple[int, Draft]]":
-        """Ask, for a caller that is a thread."""
-        future: Future[tuple[int, Draft]] = Future()
-        self._enqueue(Ticket(_Question(question), future, None))
-        return future
+        """Have a question evaluated and its answer recorded, for a caller that is a thread."""
+        return self._submit(Question(question))
+
+    async def ask(self, question: object) -> tuple[int, Draft]:
+        """Have a question evaluated and its answer recorded. Returns the entry's index and the draft."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[tuple[int, Draft]] = loop.create_future()
+        waiting = self._intake.add(Ticket(Question(question), future, loop))
+        if loop not in self._turns or waiting == self._answered:
+            self._plan_turn(loop, complete=waiting >= self._answered)
+        return await future
 
     def close(self) -> None:
         """Finish what waits, then stop."""
-        with self._accepting:
-            if not self._closed:
-                self._closed = True
-                self._queue.put(None)
+        self._intake.close()
         self._thread.join()
 
-    async def _wait(self, work: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._enqueue(Ticket(work, future, loop))
-        return await future
-
-    def _enqueue(self, ticket: Ticket[Any]) -> None:
-        with self._accepting:  # whatever is queued comes before the end of the queue, and so is answered
-            if self._closed:
-                raise Unavailable("the service is shutting down")
-            if self._queue.qsize() >= MAX_WAITING:
-                raise Unavailable("too much is waiting to be written", help="try again in a second")
-            self._queue.put(ticket)
+    def _submit(self, work: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self._intake.add(Ticket(work, future, None))
+        self._intake.call()
+        return future
 
     # Working ----------------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while True:
-            batch, more = self._collect()
-            if batch:
-                self._settle_batch(batch)
-            if not more:
-                break
-        if self._connection is not None:
-            self._connection.close()
+        while self._intake.wait():
+            with self._pen:
+                self._settle_batch(self._writer, self._intake.take(MAX_BATCH))
+        with self._pen:
+            self._writer.forget()
+            self._on_loop.forget()
 
-    def _collect(self) -> tuple[list[Ticket[Any]], bool]:
-        """Wait for work, then take what is there. The flag is False when it is time to stop."""
-        first = self._queue.get()
-        if first is None:
-            return [], False
-        batch = [first]
-        deadline = time.monotonic() + LINGER_SECONDS
-        try:
-            while len(batch) < MAX_BATCH:
-                ticket = self._next(deadline if len(batch) < self._expected else 0)
-                if ticket is None:
-                    return batch, False
-                batch.append(ticket)
-        except Empty:
-            pass
-        return batch, True
+    def _plan_turn(self, loop: asyncio.AbstractEventLoop, *, complete: bool) -> None:
+        """Take the turn once all who are ready have asked; where some are expected back, a moment later."""
+        planned = self._turns.pop(loop, None)
+        if planned is not None:
+            planned.cancel()
+        patience = min(PATIENCE_SECONDS + self._answered * PATIENCE_SECONDS_EACH, MAX_PATIENCE_SECONDS)
+        self._turns[loop] = (
+            loop.call_soon(self._take_turn, loop) if complete else loop.call_later(patience, self._take_turn, loop)
+        )
 
-    def _next(self, deadline: float) -> Ticket[Any] | None:
-        """Take what is next in the queue; wait for it until the deadline. Raises Empty."""
+    def _take_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have written what waits: here and now, where that may be done, or by the thread."""
+        self._turns.pop(loop, None)
+        if not self._may_write_on_loop or not self._pen.acquire(blocking=False):
+            self._intake.call()
+            return
         try:
-            return self._queue.get_nowait()
-        except Empty:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise
-            return self._queue.get(timeout=left)
+            self._write_on_loop(loop)
+        finally:
+            self._pen.release()
 
-    def _settle_batch(self, batch: list[Ticket[Any]]) -> None:
+    def _write_on_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch = self._intake.take(MAX_BATCH_ON_LOOP)
+        are_questions = all(isinstance(ticket.work, Question) for ticket in batch)  # a command may take its time
+        if not are_questions or not self._settle_batch(self._on_loop, batch, here=loop):
+            self._intake.put_back(batch)
+            self._intake.call()
+        elif len(self._intake):
+            loop.call_soon(self._take_turn, loop)
+
+    def _settle_batch(
+        self, writer: BatchWriter, batch: list[Ticket[Any]], *, here: asyncio.AbstractEventLoop | None = None
+    ) -> bool:
+        """Write the batch and answer it. False where another process is writing, and nothing was done."""
         try:
-            self._write(batch)
-            _answer(batch)
+            if not self._write(writer, batch):
+                return False
+            self._answered = len(batch) + len(self._intake)
+            _answer(batch, here)
         except BaseException as error:  # noqa: BLE001 - the thread has to live on, and nobody may wait for ever
             log.warning("a batch of %d was not answered: %s", len(batch), error)
             _refuse(batch, error)
-            _answer(batch)
-        self._expected = len(batch) + self._queue.qsize()
+            _answer(batch, here)
+        return True
 
-    def _write(self, batch: list[Ticket[Any]]) -> None:
+    def _write(self, writer: BatchWriter, batch: list[Ticket[Any]]) -> bool:
         try:
-            self._commit(batch)
+            writer.write(batch)
         except BaseException as error:  # noqa: BLE001 - whatever went wrong, nobody in the batch may take it for success
+            if writer.hasty and is_busy(error):
+                return False
             log.warning("a batch of %d is not known to be written: %s", len(batch), error)
             _refuse(batch, error)
-            self._forget_connection()
-
-    def _commit(self, batch: list[Ticket[Any]]) -> None:
-        """Run one batch: steps 1 to 4 of DESIGN §4."""
-        connection = self._connect()
-        questions = [ticket for ticket in batch if isinstance(ticket.work, _Question)]
-        payloads = [ticket.work.payload for ticket in questions]
-        basis, answers = self._prepare(connection, payloads)
-        with locked(connection):
-            head = lock_head(connection)
-            tail = self._tail(connection, head)
-            if payloads and basis != tail.state_seq:
-                answers = self._evaluate(connection, payloads, now=self._now(), state_seq=tail.state_seq)
-            tail.preload({name for a in answers if isinstance(a, Draft) for name in a.event.streams()})
-            for ticket, answer in zip(questions, answers, strict=True):
-                _place(tail, ticket, answer)
-            for ticket in batch:
-                if not isinstance(ticket.work, _Question):
-                    _run(connection, tail, ticket)
-            tail.write(connection)
-        self._streams, self._known_size = tail.remembered_streams(), tail.size
-
-    def _prepare(self, connection: sa.Connection, payloads: list[Any]) -> tuple[int, Sequence[Draft | OblikError]]:
-        """Evaluate before the lock. `state_seq` is read first: facts may be newer than it, never older."""
-        if not payloads:
-            return -1, ()
-        with connection.begin():
-            basis = connection.execute(READ_STATE_SEQ).scalar_one()
-            return basis, self._evaluate(connection, payloads, now=self._now(), state_seq=basis)
-
-    def _tail(self, connection: sa.Connection, head: sa.Row[Any]) -> Tail:
-        streams = self._streams if head.size == self._known_size else {}
-        return Tail(head, now=self._now(), streams=streams, read_streams=lambda names: read_streams(connection, names))
-
-    def _now(self) -> str:
-        return format_time(self._clock())
-
-    def _connect(self) -> sa.Connection:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        return self._connection
-
-    def _forget_connection(self) -> None:
-        """Start afresh: after a failure it is not known what the connection, or what was remembered, is worth."""
-        connection, self._connection, self._known_size = self._connection, None, -1
-        if connection is not None:
-            try:
-                connection.invalidate()
-                connection.close()
-            except sa.exc.SQLAlchemyError as error:
-                log.debug("closing a failed connection: %s", error)
-
-
-def _place(tail: Tail, ticket: Ticket[Any], answer: Draft | OblikError) -> None:
-    if isinstance(answer, OblikError):
-        ticket.error = answer
-        return
-    try:
-        ticket.outcome = (tail.append(answer.event, answer.by), answer)
-    except OblikError as error:  # too large for an entry: refused before anything of it was appended
-        ticket.error = error
-
-
-def _run(connection: sa.Connection, tail: Tail, ticket: Ticket[Any]) -> None:
-    """Run one command in a savepoint of its own."""
-    mark = tail.mark()
-    try:
-        with connection.begin_nested():
-            outcome = ticket.work(Transaction(connection, tail))
-    except sa.exc.OperationalError:
-        raise  # the database itself: the whole batch fails
-    except Exception as error:  # noqa: BLE001 - the command's own doing: it alone is told
-        tail.restore(mark)
-        ticket.error = error
-        return
-    if isinstance(outcome, OblikError):
-        ticket.error = outcome  # refused, on record
-    else:
-        ticket.outcome = outcome
+            writer.forget()
+        return True
 
 
 def _refuse(batch: list[Ticket[Any]], error: BaseException) -> None:
@@ -308,11 +172,11 @@ def _as_unavailable(error: BaseException) -> OblikError:
     )
 
 
-def _answer(batch: list[Ticket[Any]]) -> None:
-    """Tell everyone, with one wake-up for each event loop."""
+def _answer(batch: list[Ticket[Any]], here: asyncio.AbstractEventLoop | None) -> None:
+    """Tell everyone, with one wake-up for each event loop that is not `here`."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Ticket[Any]]] = {}
     for ticket in batch:
-        if ticket.loop is None:
+        if ticket.loop is None or ticket.loop is here:
             _settle(ticket)
         else:
             by_loop.setdefault(ticket.loop, []).append(ticket)

@@ -115,6 +115,7 @@ class StreamRow(SQLModel, table=True):
     """How many entries a stream has, and the index of the last."""
 
     __tablename__ = "stream"
+    __table_args__ = {"sqlite_with_rowid": False}
     name: str = Field(sa_column=_text(key=True))
     size: int = Field(sa_column=_index())
     last_seq: int = Field(sa_column=_index())

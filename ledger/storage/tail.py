@@ -21,6 +21,7 @@ HEAD, STREAM, SUBTREE = table(HeadRow), table(StreamRow), table(SubtreeRow)
 
 # Statements of every batch, made once: SQLAlchemy takes longer to make one than to run it.
 LOCK_HEAD = HEAD.select().with_for_update()
+READ_STATE_SEQ = sa.select(HEAD.c.state_seq)
 MOVE_HEAD = HEAD.update().where(HEAD.c.id == 1)
 READ_STREAMS = sa.select(STREAM).where(STREAM.c.name.in_(sa.bindparam("names", expanding=True)))
 
@@ -164,6 +165,12 @@ def lock_head(connection: sa.Connection) -> sa.Row[Any]:
     if row is None:
         raise Misconfigured("the database holds no ledger", help="run `oblik init`")
     return row
+
+
+def read_state_seq(connection: sa.Connection) -> int:
+    """Read the index of the last entry that changed anything a decision depends on."""
+    seq: int = connection.execute(READ_STATE_SEQ).scalar_one()
+    return seq
 
 
 def read_streams(connection: sa.Connection, names: list[str]) -> dict[str, StreamHead]:

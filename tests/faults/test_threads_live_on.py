@@ -14,6 +14,8 @@ from ledger.errors import Unavailable
 from ledger.events.data import DatasetRegistered
 from ledger.services import stamping, witnessed
 from ledger.services.publishing import Publisher
+from ledger.storage import batch as batches
+from ledger.storage import intake as intakes
 from ledger.storage import sequencer as sequencers
 from ledger.storage.engine import open_engine
 from ledger.storage.publication import Publication
@@ -42,7 +44,7 @@ def test_a_batch_that_cannot_be_answered_is_answered_unavailable(lone: World, st
 
     monkeypatch.setattr(sequencers, step, failing)
     if step == "_refuse":
-        monkeypatch.setattr(sequencers, "lock_head", lambda _: sys.exit("interrupted"))
+        monkeypatch.setattr(batches, "lock_head", lambda _: sys.exit("interrupted"))
     assert isinstance(lone.service.sequencer.ask_from_thread(question()).exception(PATIENCE), Unavailable)
     monkeypatch.undo()
     assert lone.ask()[1].event.allowed
@@ -52,15 +54,15 @@ def test_nobody_who_asks_while_it_closes_waits_for_ever(lone: World, monkeypatch
     """What comes between the check and the queue while the sequencer closes is answered, or turned away at once."""
     sequencer = open_service(lone.settings, clock=lone.clock).sequencer
     between, closing = threading.Event(), threading.Event()
-    true = sequencers.MAX_WAITING
+    true = intakes.MAX_WAITING
 
     class Slow(int):
-        def __le__(self, other: object) -> bool:  # asked by _enqueue, after it saw that the sequencer is open
+        def __le__(self, other: object) -> bool:  # asked after it saw that the intake is open
             between.set()
             closing.wait(0.2)
             return true <= other
 
-    monkeypatch.setattr(sequencers, "MAX_WAITING", Slow(true))
+    monkeypatch.setattr(intakes, "MAX_WAITING", Slow(true))
     told = []
     asker = threading.Thread(target=lambda: told.append(sequencer.submit(lambda tx: tx.append(DATASET, BY))))
     asker.start()

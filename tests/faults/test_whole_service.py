@@ -16,9 +16,9 @@ import pytest
 import sqlalchemy as sa
 from commands import oblik
 from fault_cells import ANCHOR, ANSWER, DATABASE, ENTRY, EXIT_2, NOT_POSSIBLE, PERSISTED, WHOLE, Cell
-from mortal import Strike, driver_error, mortal, publish, published, witness, write
+from mortal import Strike, driver_error, mortal, once_inserted, publish, published, witness, write
 from places import Place, check_seen, witnesses_policy
-from promised import entries_in, own_engine, replayed, rows_of, stored, verified
+from promised import entries_in, let_go, own_engine, replayed, rows_of, stored, verified
 from served import evaluation, serving
 from witnesses import free_port
 from world import World, open_world
@@ -93,12 +93,12 @@ def on_each_connection(world: World, *statements: str) -> Iterator[None]:
     finally:
         sa.event.remove(world.service.engine, "connect", spoil)
         world.service.engine.dispose()
-        world.service.sequencer._forget_connection()  # it rests: its batch was answered
+        let_go(world.service.sequencer)
 
 
 def reconnect(world: World) -> None:
     """Have the service open its connections anew; the sequencer rests between two batches."""
-    world.service.sequencer._forget_connection()
+    let_go(world.service.sequencer)
     world.service.engine.dispose()
 
 
@@ -296,26 +296,21 @@ def test_who_asks_again_learns_what_was_written(cell: Cell, database_url: str, t
     with serving(database_url, tmp_path) as served:
         engine, size = served.world.service.engine, served.size
 
-        def lose_the_answer(spared: int) -> None:
-            strike = Strike(PERSISTED, partial(driver_error, engine), at=in_sequencer, spared=spared)
-            strike.around(engine.dialect, "do_commit")
+        def lose_the_answer() -> None:
+            Strike(PERSISTED, partial(driver_error, engine), at=once_inserted()).around(engine.dialect, "do_commit")
 
-        lose_the_answer(1)
+        lose_the_answer()
         ask = partial(served.post, "/access/v1/evaluation", "trainer", evaluation())
         first, second = ask(), ask()
         assert (first.status_code, second.status_code, second.json()["decision"]) == (503, 200, True)
         assert served.size == size + 2
-        lose_the_answer(0)
+        lose_the_answer()
         revoke = partial(served.post, "grants/grant-1/revocation", "steward", {"reason": "test"})
         assert (revoke().status_code, revoke().status_code) == (503, 409)
         assert served.size == size + 3
         assert (cell.told, cell.left) == (ANSWER, {ENTRY})
         assert verified(engine).size == size + 3
         assert replayed(engine).findings == ()
-
-
-def in_sequencer(_connection: object) -> bool:
-    return threading.current_thread().name == "sequencer"
 
 
 # Older backups --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 import sqlalchemy as sa
 from programs import PATIENCE, program
-from promised import one_batch, own_engine, replayed, rows_of, stored, verified
+from promised import let_go, one_batch, own_engine, replayed, rows_of, stored, verified
 from served import Served, check_problem, serving
 from world import World, question, revocation
 
@@ -17,7 +17,7 @@ from ledger.bootstrap import Service, open_service
 from ledger.errors import Unavailable
 from ledger.events.data import DatasetRegistered
 from ledger.storage import engine as engines
-from ledger.storage import sequencer as sequencers
+from ledger.storage import intake as intakes
 from ledger.storage.transaction import Transaction
 
 ASKS = 20
@@ -127,7 +127,7 @@ def on_each_connection(service: Service, *statements: str) -> Iterator[list]:
 
 def reconnect(service: Service) -> None:
     """Have the service open its connections anew."""
-    service.sequencer._forget_connection()  # the sequencer rests between two batches
+    let_go(service.sequencer)
     service.engine.dispose()
 
 
@@ -262,7 +262,7 @@ def test_http_answers_503_while_the_ledger_cannot_be_written(database_url: str, 
 
 def test_more_work_than_can_wait_is_turned_away(world: World, monkeypatch: pytest.MonkeyPatch):
     """Beyond the limit of what waits, a caller is told Unavailable at once, and those before it are served."""
-    monkeypatch.setattr(sequencers, "MAX_WAITING", 3)
+    monkeypatch.setattr(intakes, "MAX_WAITING", 3)
     with one_batch(world.service.sequencer):
         accepted = [world.service.sequencer.ask_from_thread(question()) for _ in range(3)]
         with pytest.raises(Unavailable):

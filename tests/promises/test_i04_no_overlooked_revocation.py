@@ -247,7 +247,7 @@ def check_decisions(world: World) -> dict[int, DecisionRecorded]:
 
 # What moves `state_seq` -----------------------------------------------------------------------------------------------
 
-TABLE_READ = re.compile(r"\b(?:FROM|JOIN) (\w+)")
+TABLE_READ = re.compile(r"\b(?:FROM|JOIN) (\w+)\b(?!\()")  # a table, and no function
 TABLE_WRITTEN = re.compile(r"^\s*(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 
 

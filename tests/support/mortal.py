@@ -52,6 +52,7 @@ from ledger.log.note import parse_note
 from ledger.services import cosigning, publishing
 from ledger.settings import Settings, WitnessSettings
 from ledger.storage import anchor as anchors
+from ledger.storage import batch as batches
 from ledger.storage import sequencer as sequencers
 from ledger.storage import tail
 from ledger.storage import tiles as tile_stores
@@ -191,8 +192,8 @@ def aimed(step: str, fault: str, engine: sa.Engine) -> tuple[Strike, Any, str]:
     full = partial(OSError, errno.ENOSPC, "no space left on device")
     broken = partial(OSError, errno.EIO, "input/output error")
     return {
-        "before the lock": (Strike(fault, lost), sequencers.Sequencer, "_prepare"),
-        "after the lock": (Strike(fault, lost), sequencers, "lock_head"),
+        "before the lock": (Strike(fault, lost), batches.BatchWriter, "_prepare"),
+        "after the lock": (Strike(fault, lost), batches, "lock_head"),
         "between insert and head": (Strike(fault, lost), tail, "insert_entries"),
         "after commit, before the answer": (Strike(fault, MemoryError, heard_after=True), sequencers, "_answer"),
         "at signing": (Strike(fault, partial(Unavailable, "the token is gone")), publishing, "sign_checkpoint"),

@@ -32,6 +32,12 @@ Rows = dict[str, list[tuple[Any, ...]]]
 # Batches --------------------------------------------------------------------------------------------------------------
 
 
+def let_go(sequencer: Sequencer) -> None:
+    """Have the sequencer, which rests between two batches, let go of its connections."""
+    sequencer._writer.forget()
+    sequencer._on_loop.forget()
+
+
 @contextmanager
 def one_batch(sequencer: Sequencer) -> Iterator[None]:
     """Hold the sequencer between two batches, without the lock: all that is submitted meanwhile is one batch."""

@@ -1,0 +1,50 @@
+"""Facts are found through indexes, however many grants there are."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+from world import OWNER, World, question
+
+from ledger.services.decisions import Evaluator
+from ledger.storage.engine import locked
+from ledger.storage.tables import GrantRow, table
+
+MANY = 20_000
+
+
+@pytest.fixture
+def plans(world: World):
+    """Evaluate a question on a ledger of many grants, and give the plan of each query that was made for it."""
+    grants = table(GrantRow)
+    with world.service.engine.connect() as connection, locked(connection):
+        row = connection.execute(grants.select().limit(1)).one()._asdict()
+        rows = [{**row, "id": f"g{n}", "org": f"org-{n % 500}", "resource": f"dataset:d{n}"} for n in range(MANY)]
+        connection.execute(grants.insert(), rows)
+        connection.exec_driver_sql("ANALYZE")
+    sqlite = world.service.engine.dialect.name == "sqlite"
+    found: dict[str, str] = {}
+
+    def explain(connection, _cursor, statement, parameters, _context, _many) -> None:
+        if statement.startswith("SELECT"):
+            cursor = connection.connection.driver_connection.cursor()
+            cursor.execute(f"EXPLAIN {'QUERY PLAN ' * sqlite}{statement}", parameters)
+            found[re.findall(r"\b(?:FROM|JOIN) (\w+)\b(?!\()", statement)[0]] = "\n".join(
+                str(line[-1]) for line in cursor.fetchall()
+            )
+
+    with world.service.engine.connect() as connection:
+        sa.event.listen(connection, "before_cursor_execute", explain)
+        Evaluator(owner=OWNER)(connection, [question()], now="2026-11-21T09:30:00.000000Z", state_seq=0)
+    return found
+
+
+def test_grants_are_found_by_their_holder(plans):
+    """Among 20,000 grants, the query for one holder's goes through its index, and scans no table."""
+    assert "access_grant_by_holder" in plans["access_grant"]
+    assert not re.search(r"SCAN access_grant|Seq Scan on access_grant", plans["access_grant"])
+
+
+def test_every_fact_is_asked_for(plans):
+    """The plans cover all that a decision reads."""
+    assert {"organisation", "purpose", "resource", "lineage", "agreement", "access_grant", "credential"} <= plans.keys()
