@@ -57,7 +57,9 @@ async def seal(act: Act) -> m.Written:
 )
 def stream_file(act: Act, service: ServiceOf, name: StreamName) -> StreamingResponse:
     """Give a stream whole, as it was sealed last, with all its proofs (scope `read`; of the owner, or one's own)."""
-    note = service.publisher.fresh().result(PUBLISHED_WITHIN_SECONDS).note
+    note = act.reading(lambda connection, _by: streams.note_over_seal(connection))
+    if note is None:
+        note = service.publisher.fresh().result(PUBLISHED_WITHIN_SECONDS).note
     file = act.reading(lambda connection, by: streams.open_stream_file(connection, by, act.owner, name=name, note=note))
     return StreamingResponse(streams.stream_file_lines(service.engine, file), media_type=NDJSON)
 

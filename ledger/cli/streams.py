@@ -1,7 +1,7 @@
 """`oblik stream`: a partner fetches all that concerns it, and verifies offline that it is all."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +11,8 @@ import typer
 from ledger.cli.offline import new_file
 from ledger.errors import BadNote, Malformed, Misconfigured
 from ledger.log.cosignature import parse_vkey
-from ledger.log.note import Verifier
 from ledger.log.stream_file import MAX_LINE_BYTES, verify_stream
+from ledger.log.trust_policy import NO_QUORUM, LogKey, Policy
 from ledger.remote.streams import fetch_stream
 
 app = typer.Typer(no_args_is_help=True, help="One stream of the ledger, whole.")
@@ -36,16 +36,19 @@ def fetch(
 def verify(
     source: Annotated[str, typer.Argument(help="A stream file, or the address of a service.")],
     stream: Stream,
-    vkey: Annotated[list[str], typer.Option(help="Verifier key of the log, as the owner published it; each, once.")],
+    vkey: Annotated[
+        list[str], typer.Option(help="Verifier key of the log, as the owner published it. One has to have signed.")
+    ],
 ) -> None:
     """Verify that a stream file is whole: every entry in the signed tree, none left out up to the latest seal."""
-    tell_stream(source, stream, [_verifier(text) for text in vkey])
+    logs = tuple(_log_key(text) for text in vkey)
+    tell_stream(source, stream, Policy(logs=logs, witnesses=(), groups=(), quorum=NO_QUORUM))
 
 
-def tell_stream(source: str, stream: str, verifiers: Sequence[Verifier]) -> None:
-    """Verify a stream file by the log's keys, and print what it comes to."""
+def tell_stream(source: str, stream: str, policy: Policy) -> None:
+    """Verify a stream file by a trust policy, and print what it comes to."""
     with open_stream(source, stream) as lines:
-        found = verify_stream(lines, stream=stream, verifiers=verifiers)
+        found = verify_stream(lines, stream=stream, policy=policy)
     print(f"verified: {found.entries} entries of {stream}, all that there were at entry {found.sealed}")
     print(f"sealed at {found.sealed_at}; size {found.checkpoint.size}, root {found.checkpoint.root.hex()}")
 
@@ -71,8 +74,8 @@ def _token() -> str:
     return token
 
 
-def _verifier(text: str) -> Verifier:
+def _log_key(text: str) -> LogKey:
     try:
-        return parse_vkey(text)
+        return LogKey(parse_vkey(text), text, "")
     except BadNote as error:
         raise Malformed("--vkey", error.problem) from None

@@ -62,7 +62,7 @@ def verify(  # noqa: PLR0917 - options, which are named
         return
     parsed = parse_policy(_read(policy, MAX_POLICY_BYTES))
     if stream is not None:
-        tell_stream(source, stream, [log.verifier for log in parsed.logs])
+        tell_stream(source, stream, parsed)
         return
     authorities = [_read(path, MAX_CERTIFICATE_BYTES) for path in tsa or ()]
     trust = Trust(policy=parsed, remembered=_remembered(remember), authorities=authorities, replay=not no_replay)

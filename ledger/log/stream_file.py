@@ -23,13 +23,13 @@ from msgspec import Struct
 
 from ledger.errors import Malformed, TooLarge, Unverified, show
 from ledger.log.canonical import decode, encode
-from ledger.log.checkpoint import Checkpoint, open_checkpoint
+from ledger.log.checkpoint import Checkpoint
 from ledger.log.codec import format_base64, parse_base64
 from ledger.log.entry import Entry, parse_entry
 from ledger.log.merkle import hash_leaf
-from ledger.log.note import Verifier
 from ledger.log.proof import check_inclusion
 from ledger.log.streams import StreamLeaf, check_absence, check_stream, read_seal
+from ledger.log.trust_policy import Policy
 from ledger.log.verify import NEW_STREAM
 
 FORMAT = "oblik-stream/1"
@@ -105,19 +105,20 @@ def verify_stream(
     lines: Iterable[bytes],
     *,
     stream: str,
-    verifiers: Sequence[Verifier],
+    policy: Policy,
     each: Callable[[Entry], None] | None = None,
 ) -> VerifiedStream:
     """Verify a stream file, and give `each` entry, newest first, to whoever wants to read along.
 
-    Raises Unverified, BadNote, BadCheckpoint, BadEntry or BadProof unless all of `verifiers`, keys of the log, signed
-    the checkpoint, and the entries are in its tree and are all that the stream had when it was sealed.
+    Raises Unverified, BadNote, BadCheckpoint, BadEntry or BadProof unless a log of the policy signed the checkpoint, as
+    many witnesses as it asks for cosigned it, and the entries are in its tree and are all that the stream had when it
+    was sealed.
     """
     reader = _Reader(lines)
     header = reader.read(Header, "the header")
     if (header.format, header.stream) != (FORMAT, stream):
         raise Unverified(f"line 1: is not {FORMAT} of {show(stream)}")
-    checkpoint = _open(reader, header, verifiers)
+    checkpoint = _open(reader, header, policy)
     sealing = reader.proved(header.sealed, checkpoint)
     seal = read_seal(sealing)
     leaves = [_parse_leaf(leaf) for leaf in reader.read(_Leaves, "the heads under the seal").leaves]
@@ -148,14 +149,14 @@ def verify_stream(
     )
 
 
-def _open(reader: "_Reader", header: Header, verifiers: Sequence[Verifier]) -> Checkpoint:
+def _open(reader: "_Reader", header: Header, policy: Policy) -> Checkpoint:
     note = reader.read(_Note, "the checkpoint").checkpoint.encode()
-    opened = [open_checkpoint(note, [verifier], origin=header.origin) for verifier in verifiers]
-    if not opened:
-        raise Unverified("no key was given to verify the checkpoint with")
-    if opened[0].size != header.size:
-        raise Unverified(f"the checkpoint is of {opened[0].size:,} entries; the file says {header.size:,}")
-    return opened[0]
+    trusted = policy.open(note, header.origin)
+    trusted.check_quorum()
+    checkpoint = trusted.checkpoint
+    if checkpoint.size != header.size:
+        raise Unverified(f"the checkpoint is of {checkpoint.size:,} entries; the file says {header.size:,}")
+    return checkpoint
 
 
 def _step(entry: Entry, stream: str, place: tuple[int, int]) -> tuple[int, int]:

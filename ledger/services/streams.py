@@ -20,6 +20,7 @@ from ledger.log.streams import StreamLeaf, prove_absence, prove_stream, seal_str
 from ledger.services.caller import Caller, require_role, require_scope
 from ledger.services.reading import MAX_PAGE
 from ledger.storage.batch import Command
+from ledger.storage.publication import read_publication
 from ledger.storage.reading import StoredEntry, read_entry, tree_reader
 from ledger.storage.streams import read_latest_seal, read_sealed_heads, read_stream_head
 from ledger.storage.tail import NO_ENTRY
@@ -124,6 +125,14 @@ class StreamFile(Struct, frozen=True, kw_only=True):
     checkpoint: bytes
     size: int
     """Of the tree that the checkpoint and the proofs are of."""
+
+
+def note_over_seal(connection: sa.Connection) -> bytes | None:
+    """Give the checkpoint that everybody is shown, where it covers the latest seal; None where it takes a newer one."""
+    publication, sealed = read_publication(connection), read_latest_seal(connection)
+    if publication is None or sealed is None or sealed >= publication.public_size:
+        return None
+    return publication.public
 
 
 def open_stream_file(connection: sa.Connection, caller: Caller, owner: str, *, name: str, note: bytes) -> StreamFile:

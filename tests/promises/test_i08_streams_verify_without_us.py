@@ -6,19 +6,27 @@ from pathlib import Path
 import msgspec
 import pytest
 from commands import oblik, refused
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from promised import chained, entries_in, one_batch, replayed, rows_of, verified
 from served import Served, check_problem, serving
-from world import BY, OTHER, OWNER, PARTNER, World, question
+from world import BY, ORIGIN, OTHER, OWNER, PARTNER, World, question
 
-from ledger.errors import BadEntry, OblikError, Unverified
+from ledger.errors import BadCheckpoint, BadEntry, Unverified
 from ledger.events.registry import CredentialIssued, OrganisationEnrolled, OrganisationProposed
-from ledger.log.cosignature import parse_vkey
+from ledger.keys import add_keys
+from ledger.log.checkpoint import parse_checkpoint
+from ledger.log.cosignature import Ed25519CosignatureSigner
 from ledger.log.entry import parse_entry
-from ledger.log.note import format_vkey
+from ledger.log.note import add_signatures, format_vkey, parse_note, sign_note
 from ledger.log.stream_file import verify_stream
+from ledger.log.trust_policy import Policy, parse_policy
 from ledger.log.verify import Replica
 from ledger.services.caller import hash_token
+from ledger.services.keys import rotate_keys
+from ledger.services.publishing import publish
 from ledger.services.streams import seal_all, seal_if_moved
+from ledger.storage.anchor import Anchor
+from ledger.storage.publication import show_to_all
 from ledger.storage.rebuild import rebuild
 from ledger.storage.tables import PROJECTIONS
 
@@ -56,8 +64,13 @@ def get(api: Served, path: str, token: str = "reader"):
     return api.send("GET", f"/ledger/v1/streams/{path}", token)
 
 
-def keys(world: World) -> list:
-    return [parse_vkey(format_vkey(signer)) for signer in world.service.signers]
+def policy_lines(world: World) -> str:
+    """Name the log's keys, as a policy does."""
+    return "".join(f"log {format_vkey(signer)}\n" for signer in world.service.signers)
+
+
+def trusting(world: World, *more: str, quorum: str = "none") -> Policy:
+    return parse_policy((policy_lines(world) + "".join(more) + f"quorum {quorum}\n").encode())
 
 
 def file_lines(api: Served, token: str = "reader", stream: str = STREAM) -> list[bytes]:
@@ -211,7 +224,7 @@ def test_a_stream_file_is_the_whole_stream_and_nothing_else(api: Served):
     sealed = seal(api.world)
     api.allowed()
     lines, read = file_lines(api), []
-    found = verify_stream(lines, stream=STREAM, verifiers=keys(api.world), each=read.append)
+    found = verify_stream(lines, stream=STREAM, policy=trusting(api.world), each=read.append)
     assert read == list(reversed(wanted))
     assert (found.entries, found.last_seq, found.sealed) == (len(wanted), wanted[-1].seq, sealed)
     assert found.checkpoint.size == api.size
@@ -236,7 +249,7 @@ def test_absence_is_proved_to_the_owner(api: Served):
     """For a name that no stream has, the owner's reader gets a file without entries that verifies."""
     seal(api.world)
     for stream in ("org:nobody", "agreement:0", "zzz:z"):
-        found = verify_stream(file_lines(api, "auditor", stream), stream=stream, verifiers=keys(api.world))
+        found = verify_stream(file_lines(api, "auditor", stream), stream=stream, policy=trusting(api.world))
         assert (found.entries, found.last_seq) == (0, -1)
 
 
@@ -244,7 +257,7 @@ def test_a_file_that_leaves_anything_out_does_not_verify(api: Served):
     """Entries left out, exchanged or moved, lines cut or doubled, a header that tells otherwise: each is refused."""
     seal(api.world)
     lines = file_lines(api)
-    verify_stream(lines, stream=STREAM, verifiers=keys(api.world))
+    verify_stream(lines, stream=STREAM, policy=trusting(api.world))
     header = json.loads(lines[0])
     wrong = [[*lines[:i], *lines[i + 1 :]] for i in range(len(lines))]
     wrong += [[*lines[:i], lines[i], *lines[i:]] for i in range(len(lines))]
@@ -266,7 +279,7 @@ def test_a_file_that_leaves_anything_out_does_not_verify(api: Served):
     wrong.append([b"x" * 300_000])
     for attempt in wrong:
         with pytest.raises(Unverified):
-            verify_stream(attempt, stream=STREAM, verifiers=keys(api.world))
+            verify_stream(attempt, stream=STREAM, policy=trusting(api.world))
 
 
 def _line(value: dict) -> bytes:
@@ -274,17 +287,52 @@ def _line(value: dict) -> bytes:
 
 
 def test_a_file_of_another_stream_log_or_key_does_not_verify(api: Served):
-    """The name that is asked for, and every key that is given, have to be those of the file."""
+    """The name that is asked for, and a key that is known, have to be those of the file."""
     seal(api.world)
     lines = file_lines(api)
     with pytest.raises(Unverified, match="is not oblik-stream/1 of"):
-        verify_stream(lines, stream=f"org:{OTHER}", verifiers=keys(api.world))
-    with pytest.raises(Unverified, match="no key was given"):
-        verify_stream(lines, stream=STREAM, verifiers=[])
-    stranger = parse_vkey("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k")
-    for given in ([stranger], [*keys(api.world), stranger]):
-        with pytest.raises(OblikError):
-            verify_stream(lines, stream=STREAM, verifiers=given)
+        verify_stream(lines, stream=f"org:{OTHER}", policy=trusting(api.world))
+    stranger = "log example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k\n"
+    for known in ("", stranger):
+        with pytest.raises(Unverified, match="no known key"):
+            verify_stream(lines, stream=STREAM, policy=parse_policy(f"{known}quorum none\n".encode()))
+    verify_stream(lines, stream=STREAM, policy=trusting(api.world, stranger))
+
+
+def test_a_file_is_under_the_checkpoint_that_was_cosigned(api: Served):
+    """Once witnesses cosigned a checkpoint that covers the seal, the file has that one, and meets their quorum."""
+    seal(api.world)
+    witness = Ed25519CosignatureSigner("w.example", Ed25519PrivateKey.generate(), lambda: 1_795_000_000)
+    policy = trusting(api.world, f"witness w {format_vkey(witness)}\n", quorum="w")
+    with pytest.raises(BadCheckpoint, match="too few witnesses"):
+        verify_stream(file_lines(api), stream=STREAM, policy=policy)
+    note = api.world.checkpoint()
+    text = parse_note(note)[0]
+    cosigned = add_signatures(note, sign_note(text, [witness]).split(b"\n\n", 1)[1])
+    assert show_to_all(api.world.service.engine, cosigned, parse_checkpoint(text).size)
+    found = verify_stream(file_lines(api), stream=STREAM, policy=policy)
+    assert found.checkpoint == parse_checkpoint(text)
+
+
+def test_a_file_verifies_after_a_rotation(api: Served, tmp_path: Path):
+    """Both commands take the keys of before and of after; those of before alone do not verify what came after."""
+    world, before = api.world, policy_lines(api.world)
+    new = add_keys(world.settings.keys, origin=ORIGIN)
+    rotate_keys(world.service.engine, old=world.service.signers, new=new, reason="test", now=world.clock())
+    sealed = seal(world)
+    anchor = Anchor(world.settings.anchor)
+    note = publish(world.service.engine, origin=ORIGIN, signers=new, anchor=anchor, show=True).note
+    assert parse_checkpoint(parse_note(note)[0]).size == sealed + 1
+    (tmp_path / "own.jsonl").write_bytes(b"".join(file_lines(api)))
+    after = "".join(f"log {format_vkey(signer)}\n" for signer in new)
+    for known, code in ((before + after, 0), (after, 0), (before, 1)):
+        given = [part for line in known.splitlines() for part in ("--vkey", line.split()[1])]
+        (tmp_path / "policy").write_text(f"{known}quorum none\n")
+        command = ("own.jsonl", "--stream", STREAM)
+        told = oblik("stream", "verify", *command, *given, cwd=tmp_path)
+        same = oblik("verify", *command, "--policy", "policy", cwd=tmp_path)
+        assert (told.returncode, same.returncode) == (code, code), (told, same)
+        assert told.stdout == same.stdout
 
 
 def test_the_command_fetches_and_verifies(api: Served, tmp_path: Path):

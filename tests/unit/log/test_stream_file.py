@@ -6,19 +6,30 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.errors import BadProof, Unverified
+from ledger.errors import BadCheckpoint, BadProof, Unverified
 from ledger.log.checkpoint import Checkpoint, sign_checkpoint
-from ledger.log.cosignature import parse_vkey
+from ledger.log.cosignature import Ed25519CosignatureSigner
 from ledger.log.entry import Entry, format_entry, parse_entry
 from ledger.log.merkle import hash_leaf
 from ledger.log.note import Ed25519Signer, format_vkey
 from ledger.log.proof import prove_inclusion, root_at
 from ledger.log.stream_file import FORMAT, MAX_LINE_BYTES, Header, format_stream_file, verify_stream
 from ledger.log.streams import _reader, prove_absence, prove_stream, seal_streams
+from ledger.log.trust_policy import Policy, parse_policy
 
 ORIGIN, STREAM = "test.example/log", "org:a"
 SIGNER = Ed25519Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(bytes(32)))
-VERIFIERS = [parse_vkey(format_vkey(SIGNER))]
+EARLIER = Ed25519Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"e" * 32))
+WITNESS = Ed25519CosignatureSigner("w.example", Ed25519PrivateKey.from_private_bytes(b"w" * 32), lambda: 1_795_000_000)
+
+
+def policy_of(*signers: Ed25519Signer, quorum: str = "none") -> Policy:
+    """Give a policy that knows these keys of the log, and the witness."""
+    logs = "".join(f"log {format_vkey(signer)}\n" for signer in signers)
+    return parse_policy(f"{logs}witness w {format_vkey(WITNESS)}\nquorum {quorum}\n".encode())
+
+
+POLICY = policy_of(SIGNER)
 
 HONEST = ((STREAM, 0, -1), ("org:b", 0, -1), (STREAM, 1, 0), ("org:b", 1, 1), (STREAM, 2, 2))
 """(stream, ordinal, previous) of each entry."""
@@ -56,7 +67,9 @@ class Log:
         read = _reader([hash_leaf(data) for data in self.data])
         return self.data[seq], prove_inclusion(seq, len(self.data), read)
 
-    def file(self, seqs: Sequence[int], *, leaves=None, count: int | None = None, stream: str = STREAM) -> list[bytes]:
+    def file(
+        self, seqs: Sequence[int], *, leaves=None, count: int | None = None, stream: str = STREAM, more=()
+    ) -> list[bytes]:
         """Give the file that shows these entries."""
         size = len(self.data)
         root = root_at(size, _reader([hash_leaf(data) for data in self.data]))
@@ -68,20 +81,20 @@ class Log:
             size=size,
             stream=stream,
         )
-        note = sign_checkpoint(Checkpoint(origin=ORIGIN, size=size, root=root), [SIGNER])
+        note = sign_checkpoint(Checkpoint(origin=ORIGIN, size=size, root=root), [SIGNER, *more])
         shown = leaves if leaves is not None else [prove_stream(self.heads, STREAM)]
         return list(format_stream_file(header, note, self.proved(self.sealed), shown, map(self.proved, seqs)))
 
 
 def verify(lines: Sequence[bytes], stream: str = STREAM):
-    return verify_stream(lines, stream=stream, verifiers=VERIFIERS)
+    return verify_stream(lines, stream=stream, policy=POLICY)
 
 
 def test_an_honest_file_verifies():
     """Newest first, down to ordinal 0; each entry is given to whoever reads along."""
     read: list[Entry] = []
     lines = Log().file([4, 2, 0])
-    found = verify_stream(lines, stream=STREAM, verifiers=VERIFIERS, each=read.append)
+    found = verify_stream(lines, stream=STREAM, policy=POLICY, each=read.append)
     assert [item.seq for item in read] == [4, 2, 0]
     assert (found.entries, found.last_seq, found.sealed, found.checkpoint.size) == (3, 4, 5, 6)
     absent = Log().file([], leaves=prove_absence(HEADS, "org:aa"), stream="org:aa")
@@ -156,3 +169,24 @@ def test_lines_are_whole_and_bounded():
             verify([*lines[:i], line[:-1]])
     with pytest.raises(Unverified, match="a hash is not in base64"):
         verify([*lines[:3], b'{"hashes":["!"]}\n', *lines[4:]])
+
+
+def test_any_of_the_keys_of_a_log_speaks_for_it():
+    """A policy that lists a key of before a rotation beside the one in force verifies; the old one alone does not."""
+    lines = Log().file([4, 2, 0])
+    for known in ([EARLIER, SIGNER], [SIGNER, EARLIER], [SIGNER]):
+        assert verify_stream(lines, stream=STREAM, policy=policy_of(*known)).entries == 3
+    for known in ([EARLIER], []):
+        with pytest.raises(Unverified, match="no known key"):
+            verify_stream(lines, stream=STREAM, policy=policy_of(*known))
+
+
+def test_too_few_witnesses_do_not_do():
+    """The policy's quorum counts for a stream file, too; a witness's word alone is not the log's."""
+    asking = policy_of(SIGNER, quorum="w")
+    with pytest.raises(BadCheckpoint, match="too few witnesses"):
+        verify_stream(Log().file([4, 2, 0]), stream=STREAM, policy=asking)
+    cosigned = Log().file([4, 2, 0], more=[WITNESS])
+    assert verify_stream(cosigned, stream=STREAM, policy=asking).entries == 3
+    with pytest.raises(BadCheckpoint, match="no known key of"):
+        verify_stream(cosigned, stream=STREAM, policy=policy_of(EARLIER, quorum="w"))
