@@ -14,6 +14,7 @@ import snippets
 import softhsm
 import sqlalchemy as sa
 from promised import chained, entries_in, exported, verified
+from served import Served
 from world import ORIGIN, START, World
 
 from ledger.bootstrap import load_signers, open_service
@@ -22,10 +23,10 @@ from ledger.events.key_history import keys_after
 from ledger.events.keys import LogKeyIntroduced, LogKeyRetired
 from ledger.events.registry import LedgerOpened
 from ledger.keys import add_keys, create_keys
-from ledger.log.checkpoint import open_checkpoint
+from ledger.log.checkpoint import open_checkpoint, parse_checkpoint
 from ledger.log.cosignature import parse_vkey
 from ledger.log.introduction import sign_introduction
-from ledger.log.note import ED25519, format_vkey
+from ledger.log.note import ED25519, format_vkey, parse_note, sign_note
 from ledger.resources import folder
 from ledger.services.keys import read_keys, retire_key, rotate_keys
 from ledger.services.publishing import publish
@@ -404,3 +405,31 @@ def test_a_token_is_set_whole_or_not_at_all(tmp_path: Path):
             settings_from({name: "x"})
         with pytest.raises(Misconfigured, match="set in part"):
             settings_from({**names, name: ""})
+
+
+# The guide's program --------------------------------------------------------------------------------------------------
+
+
+def test_the_guides_program_follows_the_keys(api: Served, tmp_path: Path):
+    """The auditor's `consistent.py` takes a checkpoint of before a rotation and one of after, each by its keys."""
+    world, guide = api.world, snippets.blocks(snippets.read("docs/auditor.md"), "sh")
+    (piece,) = (block for block in guide if "consistent.py" in block)
+    program = piece.partition("<<'PYTHON'\n")[2].partition("PYTHON\n")[0]
+    program = program.replace("http://127.0.0.1:8080", str(api.http.base_url).rstrip("/"))
+    old = world.service.signers
+    before = checkpoint(world, old)
+    new, _ = rotate(world)
+    after = checkpoint(world, new)
+    (tmp_path / "export").write_bytes(b"".join(lines_of(world, new)))
+    unsigned = parse_note(after)[0]
+    for name, data in (("before", before), ("after", after), ("retired", sign_note(unsigned, old))):
+        (tmp_path / name).write_bytes(data)
+
+    def told(*names: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, "export", *names]
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    sizes = [parse_checkpoint(parse_note(note)[0]).size for note in (after, before)]
+    assert told("before", "after").stdout == f"the tree of {sizes[0]} entries begins with the tree of {sizes[1]}\n"
+    assert "no known key signed the note" in told("before", "retired").stderr
