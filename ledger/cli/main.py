@@ -121,6 +121,8 @@ def serve(
     """Serve the API and the pages until Ctrl-C."""
     import uvicorn  # noqa: PLC0415 - offline commands start without it
 
+    from ledger.cli.patience import ServiceProtocol  # noqa: PLC0415 - likewise
+
     settings = read_settings(data, database_url)
     check_schema(open_existing(settings.database_url))
     os.environ["OBLIK_DATA"], os.environ["OBLIK_DATABASE_URL"] = str(settings.data), settings.database_url
@@ -130,6 +132,7 @@ def serve(
             factory=True,
             host=host,
             port=port,
+            http=ServiceProtocol,
             access_log=False,
             log_level="warning",
             proxy_headers=False,

@@ -53,6 +53,8 @@ def serve(
     """Serve the witness until Ctrl-C."""
     import uvicorn  # noqa: PLC0415 - offline commands start without it
 
+    from ledger.cli.patience import WitnessProtocol  # noqa: PLC0415 - likewise
+
     os.environ["OBLIK_WITNESS_DATA"], os.environ["OBLIK_WITNESS_LOGS"] = str(data), str(logs)
     try:
         uvicorn.run(
@@ -60,7 +62,7 @@ def serve(
             factory=True,
             host=host,
             port=port,
-            http="h11",  # which bounds the headers of a request; httptools does not
+            http=WitnessProtocol,
             ws="none",
             access_log=False,
             log_level="warning",
