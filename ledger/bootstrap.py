@@ -53,6 +53,7 @@ class Service:
     sequencer: Sequencer
     publisher: Publisher
     distribution: Distribution
+    seal: PeriodicSeal
     leadership: Leadership
     signers: tuple[Signer, ...]
     origin: str
@@ -63,6 +64,7 @@ class Service:
         """Finish what waits, and let go of the database."""
         self.sequencer.close()
         self.publisher.close()
+        self.seal.close()
         self.distribution.close()
         self.leadership.release()
         self.engine.dispose()
@@ -94,9 +96,8 @@ def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Servic
     if policy is not None:
         distribution.witnessed = Witnessed(engine, policy, clients, clock=clock, shown=distribution.shown)
     sequencer = Sequencer(engine, evaluate=Evaluator(owner=opening.owner), clock=clock)
-    seal = PeriodicSeal(
-        sequencer.submit, owner=opening.owner, interval=timedelta(seconds=settings.seal_seconds), clock=clock
-    )
+    every = timedelta(seconds=settings.seal_seconds)
+    seal = PeriodicSeal(engine, sequencer.submit, owner=opening.owner, interval=every, clock=clock)
     return Service(
         engine=engine,
         sequencer=sequencer,
@@ -107,6 +108,7 @@ def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Servic
             notify=partial(_tell, distribution, seal),
         ),
         distribution=distribution,
+        seal=seal,
         leadership=leads,
         signers=signers,
         origin=opening.origin,

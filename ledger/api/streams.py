@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from ledger.api import models as m
 from ledger.api.acting import Act, ServiceOf
@@ -47,7 +48,10 @@ class Standing(BaseModel):
 @router.post("/seal", status_code=201)
 async def seal(act: Act) -> m.Written:
     """Commit to the head of every stream (administrator or auditor)."""
-    return m.Written(seq=await act(lambda tx, by: streams.seal_now(tx, by, act.owner)))
+    heads = await run_in_threadpool(
+        act.reading, lambda connection, by: streams.heads_to_seal(connection, by, act.owner)
+    )
+    return m.Written(seq=await act(lambda tx, by: streams.seal_now(tx, by, act.owner, heads)))
 
 
 @router.get(

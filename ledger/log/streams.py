@@ -10,7 +10,8 @@ A leaf and its inclusion proof show where a stream stands; two neighbours, with 
 none of a name. A proof shows hashes of other leaves, and a leaf is short: whoever guesses one can confirm the guess.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -19,7 +20,7 @@ from ledger.errors import BadEntry, BadProof, Malformed, NotFound, show
 from ledger.log.canonical import encode
 from ledger.log.entry import Entry
 from ledger.log.merkle import HASH_BYTES, CompactRange, hash_leaf, hash_node
-from ledger.log.proof import HashReader, Node, check_inclusion, prove_inclusion
+from ledger.log.proof import HashReader, Node, check_inclusion, prove_inclusion, root_at
 
 SEALED_KIND, SEALED_VERSION = "streams.sealed", 1
 
@@ -43,6 +44,60 @@ class StreamLeaf(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     last_seq: int
     name: str
     size: int
+
+
+class StreamTree:
+    """The tree over heads as they stood, which is moved on to what they are now: only what changed is hashed again."""
+
+    def __init__(self, heads: Heads) -> None:
+        self._names = sorted(map(_order, heads))
+        self._levels = [_leaves(heads, [name.decode() for name in self._names])]
+        self._hash_above(range(len(heads)))
+
+    def move(self, moved: Heads) -> None:
+        """Take the heads of streams that moved, or are new."""
+        names = sorted(map(_order, moved))
+        first_new = min((self._place(name) for name in names if not self._has(name)), default=len(self._names))
+        for name in names:
+            self._set(name, moved[name.decode()])
+        changed = {self._place(name) for name in names}
+        self._hash_above(changed.union(range(first_new, len(self._names))))
+
+    def seal(self) -> tuple[int, bytes]:
+        """Give (number of streams, root over their heads), as `seal_streams` does."""
+        count = len(self._names)
+        return count, root_at(count, self._read)
+
+    def _place(self, name: bytes) -> int:
+        return bisect_left(self._names, name)
+
+    def _has(self, name: bytes) -> bool:
+        place = self._place(name)
+        return place < len(self._names) and self._names[place] == name
+
+    def _set(self, name: bytes, head: tuple[int, int]) -> None:
+        leaf, place = hash_leaf(encode([name.decode(), *head])), self._place(name)
+        if self._has(name):
+            self._levels[0][place] = leaf
+        else:
+            self._names.insert(place, name)
+            self._levels[0].insert(place, leaf)
+
+    def _hash_above(self, changed: Iterable[int]) -> None:
+        """Hash again what is above these leaves, level by level. There are never fewer of them than before."""
+        height = 0
+        while count := len(self._levels[height]) // 2:  # one that is left over is in no complete subtree
+            below, height = self._levels[height], height + 1
+            if height == len(self._levels):
+                self._levels.append([])
+            above = self._levels[height]
+            above.extend([b""] * (count - len(above)))
+            changed = {place // 2 for place in changed if place // 2 < count}
+            for place in changed:
+                above[place] = hash_node(below[2 * place], below[2 * place + 1])
+
+    def _read(self, nodes: Sequence[Node]) -> list[bytes]:
+        return [self._levels[height][index] for height, index in nodes]
 
 
 def seal_streams(heads: Heads) -> tuple[int, bytes]:

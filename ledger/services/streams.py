@@ -1,8 +1,14 @@
 """Streams: sealing all of them, and giving one whole, with proof, to those whom it concerns.
 
 A stream is read from its end, by the backlinks in its entries: decisions pay nothing for it when they are written.
+
+All streams are read and hashed before the sequencer has the lock; under it, only those again that moved meanwhile:
+
+    read size and heads ──▶ hash ──▶ lock │ read what moved since that size ──▶ hash it ──▶ append
 """
 
+import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -16,15 +22,17 @@ from ledger.log.entry import parse_entry
 from ledger.log.note import parse_note
 from ledger.log.proof import prove_inclusion
 from ledger.log.stream_file import FORMAT, Header, Proved, format_stream_file
-from ledger.log.streams import StreamLeaf, prove_absence, prove_stream, seal_streams
+from ledger.log.streams import StreamLeaf, StreamTree, prove_absence, prove_stream
 from ledger.services.caller import Caller, require_role, require_scope
 from ledger.services.reading import MAX_PAGE
 from ledger.storage.batch import Command
 from ledger.storage.publication import read_publication
-from ledger.storage.reading import StoredEntry, read_entry, tree_reader
-from ledger.storage.streams import read_latest_seal, read_sealed_heads, read_stream_head
+from ledger.storage.reading import StoredEntry, read_entry, read_head, tree_reader
+from ledger.storage.streams import read_all_streams, read_latest_seal, read_sealed_heads, read_stream_head
 from ledger.storage.tail import NO_ENTRY
 from ledger.storage.transaction import Transaction
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
@@ -32,38 +40,88 @@ FILE_PAGE = 200
 """Entries of a stream file read on one connection: a slow reader of the file keeps none of them for long."""
 
 
-def seal_all(tx: Transaction, by: dict[str, str]) -> int:
-    """Commit to the head of every stream. Returns the index of the entry."""
-    count, root = seal_streams(tx.stream_heads())
+class Heads(Struct, frozen=True):
+    """The heads of all streams, hashed: no older than the first `size` entries."""
+
+    size: int
+    tree: StreamTree
+
+
+def read_heads(connection: sa.Connection) -> Heads:
+    """Read and hash the heads of all streams. The size is read first: heads may be newer than it, never older."""
+    size = read_head(connection).size
+    return Heads(size, StreamTree(read_all_streams(connection)))
+
+
+def seal_all(tx: Transaction, by: dict[str, str], heads: Heads) -> int:
+    """Commit to the head of every stream; `heads`, for this once, says where they stood. Returns the entry's index."""
+    heads.tree.move(tx.streams_since(heads.size))
+    count, root = heads.tree.seal()
     return tx.append(StreamsSealed(size=tx.next_seq, count=count, root=root.hex()), by)
 
 
-def seal_if_moved(tx: Transaction, by: dict[str, str]) -> int | None:
+def is_sealed(connection: sa.Connection, size: int) -> bool:
+    """Tell whether the last of `size` entries sealed the streams."""
+    return read_latest_seal(connection) == size - 1
+
+
+def seal_if_moved(tx: Transaction, by: dict[str, str], heads: Heads) -> int | None:
     """Seal the streams, unless nothing was written since they were sealed last: then None."""
-    return None if read_latest_seal(tx.connection) == tx.next_seq - 1 else seal_all(tx, by)
+    return None if is_sealed(tx.connection, tx.next_seq) else seal_all(tx, by, heads)
 
 
-def seal_now(tx: Transaction, caller: Caller, owner: str) -> int:
+def heads_to_seal(connection: sa.Connection, caller: Caller, owner: str) -> Heads:
+    """Read the heads for someone who may have them sealed: an administrator or an auditor."""
+    require_role(caller, "administrator", "auditor", org=owner)
+    return read_heads(connection)
+
+
+def seal_now(tx: Transaction, caller: Caller, owner: str, heads: Heads) -> int:
     """Seal the streams at someone's wish: an administrator's or an auditor's."""
     require_role(caller, "administrator", "auditor", org=owner)
-    return seal_all(tx, caller.by)
+    return seal_all(tx, caller.by, heads)
 
 
 class PeriodicSeal:
     """Seals the streams once in `interval`, where something was written since."""
 
     def __init__(
-        self, submit: Callable[[Command[int | None]], object], *, owner: str, interval: timedelta, clock: Clock
+        self,
+        engine: sa.Engine,
+        submit: Callable[[Command[int | None]], object],
+        *,
+        owner: str,
+        interval: timedelta,
+        clock: Clock,
     ) -> None:
-        self._submit, self._by, self._interval, self._clock = submit, {"org": owner, "system": "seals"}, interval, clock
-        self._last = clock()
+        self._engine, self._submit, self._by = engine, submit, {"org": owner, "system": "seals"}
+        self._interval, self._clock, self._last = interval, clock, clock()
+        self._thread: threading.Thread | None = None
 
     def tick(self) -> None:
-        """Hand the sealing to the sequencer, if it is time. Never waits for it."""
+        """Begin to seal, if it is time and the last time is over. Never waits for it."""
         now = self._clock()
-        if now - self._last >= self._interval:
+        working = self._thread is not None and self._thread.is_alive()
+        if now - self._last >= self._interval and not working:
             self._last = now
-            self._submit(lambda tx: seal_if_moved(tx, self._by))
+            self._thread = threading.Thread(target=self._seal, name="seal", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Wait for what was begun."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _seal(self) -> None:
+        """Read and hash in a thread of its own, which may take seconds; then it is for the sequencer to do."""
+        try:
+            with self._engine.connect() as connection:
+                if is_sealed(connection, read_head(connection).size):
+                    return
+                heads = read_heads(connection)
+            self._submit(lambda tx: seal_if_moved(tx, self._by, heads))
+        except Exception as error:  # noqa: BLE001 - it is tried again after the next interval
+            log.warning("the streams were not sealed: %s: %s", type(error).__name__, error)
 
 
 class StandingStream(Struct, frozen=True, kw_only=True):

@@ -27,6 +27,12 @@ def read_all_streams(connection: sa.Connection) -> dict[str, StreamHead]:
     return {row.name: (row.size, row.last_seq) for row in connection.execute(STREAM.select())}
 
 
+def read_streams_since(connection: sa.Connection, size: int) -> dict[str, StreamHead]:
+    """Read where those streams stand that an entry from index `size` on belongs to."""
+    rows = connection.execute(STREAM.select().where(STREAM.c.last_seq >= size))
+    return {row.name: (row.size, row.last_seq) for row in rows}
+
+
 def read_sealed_heads(connection: sa.Connection) -> SealedHeads | None:
     """Read the heads under the latest seal, in one statement, so that they are of one moment; None before the first."""
     rows = connection.execute(sa.select(SEALED, SEAL.c.seq).join_from(SEALED, SEAL, sa.true())).all()

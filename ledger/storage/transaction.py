@@ -12,7 +12,7 @@ from ledger.events import Event
 from ledger.events.streams import StreamsSealed
 from ledger.log.sealed import seal
 from ledger.storage.projectors import project
-from ledger.storage.streams import read_all_streams
+from ledger.storage.streams import read_streams_since
 from ledger.storage.tables import AttachmentRow, DisclosureRow, table
 from ledger.storage.tail import StreamHead, Tail
 
@@ -66,10 +66,10 @@ class Transaction:
         """Delete the value behind a sealed field, if it is there."""
         self.connection.execute(DISCLOSURE.delete().where(DISCLOSURE.c.commitment == commitment))
 
-    def stream_heads(self) -> dict[str, StreamHead]:
-        """Read where every stream stands, this batch's entries included."""
+    def streams_since(self, size: int) -> dict[str, StreamHead]:
+        """Read where those streams stand that moved from index `size` on, this batch's entries included."""
         self._tail.write_streams(self.connection)
-        return read_all_streams(self.connection)
+        return read_streams_since(self.connection, size)
 
     def attach(self, data: bytes, media_type: str) -> str:
         """Keep a document beside the ledger. Returns its SHA-256 in hex, by which entries name it."""

@@ -24,7 +24,7 @@ from ledger.log.verify import Replica
 from ledger.services.caller import hash_token
 from ledger.services.keys import rotate_keys
 from ledger.services.publishing import publish
-from ledger.services.streams import seal_all, seal_if_moved
+from ledger.services.streams import Heads, read_heads, seal_all, seal_if_moved
 from ledger.storage.anchor import Anchor
 from ledger.storage.publication import show_to_all
 from ledger.storage.rebuild import rebuild
@@ -56,8 +56,14 @@ def api(database_url: str, tmp_path: Path):
         yield served
 
 
-def seal(world: World) -> int:
-    return world.service.sequencer.submit(lambda tx: seal_all(tx, BY)).result(30)
+def seal(world: World, heads: Heads | None = None) -> int:
+    known = heads or heads_of(world)
+    return world.service.sequencer.submit(lambda tx: seal_all(tx, BY, known)).result(30)
+
+
+def heads_of(world: World) -> Heads:
+    with world.service.engine.connect() as connection:
+        return read_heads(connection)
 
 
 def get(api: Served, path: str, token: str = "reader"):
@@ -84,10 +90,11 @@ def file_lines(api: Served, token: str = "reader", stream: str = STREAM) -> list
 
 def test_a_seal_speaks_of_every_entry_before_it(world: World):
     """Also of those of its own batch; the verifier's own fold comes to the same, and so does a rebuild."""
+    before_batch = heads_of(world)
     with one_batch(world.service.sequencer):
         proposed = OrganisationProposed(id="new-ee", name="New", country="EST", communities=(), trust_tier=1)
         first = world.service.sequencer.submit(lambda tx: tx.append(proposed, BY))
-        sealing = world.service.sequencer.submit(lambda tx: seal_all(tx, BY))
+        sealing = world.service.sequencer.submit(lambda tx: seal_all(tx, BY, before_batch))
         world.service.sequencer.submit(lambda tx: tx.append(OrganisationEnrolled(id="new-ee"), BY))
     assert sealing.result(30) == first.result(30) + 1
     world.ask()
@@ -104,9 +111,10 @@ def test_a_seal_speaks_of_every_entry_before_it(world: World):
 
 def test_a_seal_that_fails_leaves_nothing(world: World):
     """A seal whose command fails is rolled back with the heads that it wrote early; its neighbours are not."""
+    heads = heads_of(world)
 
     def fail(tx) -> None:
-        seal_all(tx, BY)
+        seal_all(tx, BY, heads)
         raise ZeroDivisionError
 
     with one_batch(world.service.sequencer):
@@ -123,13 +131,31 @@ def test_streams_are_sealed_when_something_was_written(world: World):
     """The periodic seal writes nothing after a seal, and something after anything else."""
 
     def periodic() -> int | None:
-        return world.service.sequencer.submit(lambda tx: seal_if_moved(tx, BY)).result(30)
+        heads = heads_of(world)
+        return world.service.sequencer.submit(lambda tx: seal_if_moved(tx, BY, heads)).result(30)
 
     first = periodic()
     assert first == len(entries_in(world.service.engine)) - 1
     assert periodic() is None
     world.ask()
     assert periodic() == first + 2
+
+
+def test_a_seal_knows_what_moved_after_its_heads_were_read(world: World):
+    """Streams that are new, or moved, between reading and sealing; moved by a neighbour, rolled back, or not at all."""
+    new = OrganisationProposed(id="aaa", name="New", country="EST", communities=(), trust_tier=1)
+    last = OrganisationProposed(id="zzz", name="New", country="EST", communities=(), trust_tier=1)
+    for meanwhile in ((), (new,), (OrganisationEnrolled(id="aaa"), last), (credential("later", OTHER),)):
+        heads = heads_of(world)
+        if meanwhile:
+            world.append(*meanwhile)
+        seal(world, heads)
+    old = heads_of(world)
+    for _ in range(3):
+        world.ask()
+    seal(world)
+    seal(world, old)
+    verified(world.service.engine)
 
 
 def test_sealing_is_for_administrators_and_auditors(api: Served):

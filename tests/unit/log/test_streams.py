@@ -5,6 +5,8 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from promised import tree_hash
 
 from ledger.errors import BadEntry, BadProof, Malformed, NotFound
@@ -13,6 +15,7 @@ from ledger.log.merkle import EMPTY_ROOT
 from ledger.log.streams import (
     Seal,
     StreamLeaf,
+    StreamTree,
     check_absence,
     check_sealed_streams,
     check_stream,
@@ -141,3 +144,33 @@ def test_a_leaf_is_a_value():
     leaf = prove_stream(heads(4), "org:a")
     assert isinstance(leaf, StreamLeaf)
     assert {len(item) for item in leaf.hashes} == {32}
+
+
+def test_a_tree_that_moves_on_is_that_of_the_heads():
+    """From every set of seven streams to all of them, and with any one of the old ones moved."""
+    found = heads(7)
+    for chosen in range(2**7):
+        known = {name: head for place, (name, head) in enumerate(found.items()) if chosen >> place & 1}
+        new = {name: head for name, head in found.items() if name not in known}
+        for moved in ({}, *({name: (50, 99)} for name in known)):
+            tree = StreamTree(known)
+            tree.move(new | moved)
+            assert tree.seal() == seal_streams(found | moved)
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.text(st.characters(exclude_categories=["Cs"]), max_size=2),
+            st.tuples(st.integers(1, 9), st.integers(0, 99)),
+            max_size=40,
+        )
+    )
+)
+def test_a_tree_moves_on_as_often_as_it_is_told_to(steps):
+    """Whatever names, in whatever order, the root is the one computed afresh."""
+    tree, known = StreamTree({}), {}
+    for step in steps:
+        tree.move(step)
+        known |= step
+        assert tree.seal() == seal_streams(known)
