@@ -6,12 +6,16 @@ receipt, a witness. With none of them it is not found; that is held here too, so
 """
 
 import itertools
+from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import pytest
+from commands import oblik
 from promised import chained, entries_in, exported, leaf_hash, replayed_file, stored
 from receipts import POLAND
+from witnesses import WitnessProcess, make_witness, witness_process
 from world import World, revocation
 
 from ledger.errors import BadCheckpoint, BadProof
@@ -25,12 +29,13 @@ from ledger.log.proof_file import parse_proof_file
 from ledger.log.receipt import check_receipt
 from ledger.log.tile import format_bundle, hash_reader, tile_path
 from ledger.log.trust_policy import Policy, parse_policy
+from ledger.log.witnessing import format_add_checkpoint
 from ledger.services.monitoring import Look, Monitor
 from ledger.services.receipts import receipt
 from ledger.services.tiles import CHECKPOINT, export_tiles, new_tiles
 from ledger.storage.anchor import Anchor
 from ledger.storage.places import FolderPlace
-from ledger.storage.reading import read_attachments
+from ledger.storage.reading import read_attachments, tree_reader
 from ledger.storage.tiles import FolderTiles
 
 AFTER = 300
@@ -189,3 +194,69 @@ def test_a_witness_follows_the_true_ledger(world: World, rewritten: Rewritten, k
     old = parse_checkpoint(parse_note(kept)[0])
     proof = prove_consistency(old.size, len(leaves), hash_reader(lambda level, a, b: levels[level][a:b]))
     check_consistency(old.size, len(leaves), old.root, edge.root(), proof)
+
+
+# With the witness's own server ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def witness(world: World, tmp_path: Path) -> Iterator[WitnessProcess]:
+    """Serve a witness, as a process of its own, that trusts the log's keys."""
+    data = make_witness(tmp_path / "witness")
+    (data / "logs").write_bytes(log_lines(world))
+    with witness_process(data) as process:
+        yield process
+
+
+def shown(witness: WitnessProcess, note: bytes) -> bytes:
+    """Give what the witness shows of the log whose checkpoint this is."""
+    origin = parse_checkpoint(parse_note(note)[0]).origin
+    answer = witness.http.get(f"/{sha256(origin.encode()).hexdigest()}/checkpoint")
+    assert answer.status_code == 200
+    return answer.content
+
+
+def test_the_witness_server_refuses_it_and_its_word_convicts_the_owner(
+    world: World, rewritten: Rewritten, kept: bytes, witness: WitnessProcess, tmp_path: Path
+):
+    """The owner signs the fork and is refused; a monitor that begins with what the witness shows has the proof."""
+    old, new = parse_checkpoint(parse_note(kept)[0]), rewritten.checkpoint
+    assert witness.post(format_add_checkpoint(0, [], kept)).status_code == 200
+    proof = prove_consistency(old.size, new.size, hash_reader(rewritten.rows))
+    fork = format_add_checkpoint(old.size, proof, rewritten.note)
+    assert witness.post(fork).status_code == 422
+    witness.kill()
+    witness.start()
+    assert witness.post(fork).status_code == 422
+    assert witness.stderr.count("refused from size") == 2
+    cosigned = shown(witness, kept)
+    assert parse_checkpoint(parse_note(cosigned)[0]) == old
+    _check_that_anyone_is_convinced(world, rewritten, witness, cosigned, tmp_path)
+    true = world.checkpoint()
+    size = parse_checkpoint(parse_note(true)[0]).size
+    with world.service.engine.connect() as connection:
+        proof = prove_consistency(old.size, size, tree_reader(connection))
+    assert witness.post(format_add_checkpoint(old.size, proof, true)).status_code == 200
+
+
+def _check_that_anyone_is_convinced(
+    world: World, rewritten: Rewritten, witness: WitnessProcess, cosigned: bytes, tmp_path: Path
+) -> None:
+    """Run a monitor of the fork that begins with the witness's checkpoint, and have a stranger verify its evidence."""
+    (tmp_path / "head").write_bytes(cosigned)
+    vkeys = (witness.data / "witness.vkeys").read_text().split()
+    lines = (
+        "".join(f"witness w{number} {vkey}\n" for number, vkey in enumerate(vkeys)) + "group w all w0 w1\nquorum w\n"
+    )
+    (tmp_path / "monitor.policy").write_bytes(log_lines(world) + lines.encode())
+    (tmp_path / "stranger.policy").write_bytes(log_lines(world) + b"quorum none\n")
+    command = ("monitor", rewritten.folder, "--policy", "monitor.policy", "--state", "head", "--once")
+    found = oblik(*command, cwd=tmp_path)
+    assert (found.returncode, "CONTRADICTION" in found.stdout) == (3, True), found
+    told = oblik("evidence", "verify", "head.evidence", "--policy", "stranger.policy", cwd=tmp_path)
+    assert told.returncode == 0, told
+    assert told.stdout.startswith("fork: ")
+    finding = check_evidence(
+        (tmp_path / "head.evidence").read_bytes(), parse_policy((tmp_path / "monitor.policy").read_bytes())
+    )
+    assert (finding.proven, set(finding.kept.cosigned), set(finding.served.cosigned)) == (True, {"w0", "w1"}, set())
