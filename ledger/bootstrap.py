@@ -160,7 +160,9 @@ def open_witness(settings: WitnessSettings) -> Witness:
         raise Misconfigured(f"the file of logs `{settings.logs}` cannot be read: {error.strerror}") from None
     except Malformed as error:
         raise Misconfigured(f"`{settings.logs}`: {error.problem}", help=error.help) from None
-    return Witness(engine=open_witnessed(settings.database), keys=load_witness_keys(settings.data), logs=logs)
+    engine = open_witnessed(settings.database)
+    keys = load_witness_keys(settings.data, passphrase_file=settings.passphrase_file)
+    return Witness(engine=engine, keys=keys, logs=logs)
 
 
 def load_signers(settings: Settings, connection: sa.Connection) -> tuple[Introducer, ...]:

@@ -95,6 +95,8 @@ class WitnessSettings:
     """OBLIK_WITNESS_DATA: the folder of keys and memory."""
     logs: Path
     """OBLIK_WITNESS_LOGS: the file of the logs' verifier keys."""
+    passphrase_file: Path | None = None
+    """OBLIK_WITNESS_PASSPHRASE_FILE: what the key files are encrypted with; without it they are not."""
 
     @property
     def database(self) -> Path:
@@ -104,9 +106,12 @@ class WitnessSettings:
 
 def witness_settings_from(environment: Mapping[str, str]) -> WitnessSettings:
     """Read a witness's settings, which `oblik witness serve` sets. Raises Misconfigured where one is missing."""
+    passphrase = environment.get("OBLIK_WITNESS_PASSPHRASE_FILE")
     try:
         return WitnessSettings(
-            data=Path(environment["OBLIK_WITNESS_DATA"]), logs=Path(environment["OBLIK_WITNESS_LOGS"])
+            data=Path(environment["OBLIK_WITNESS_DATA"]),
+            logs=Path(environment["OBLIK_WITNESS_LOGS"]),
+            passphrase_file=Path(passphrase) if passphrase else None,
         )
     except KeyError as error:
         raise Misconfigured(f"{error.args[0]} is not set", help="run `oblik witness serve`") from None

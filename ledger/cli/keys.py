@@ -12,7 +12,8 @@ from ledger.cli.options import Data, Url, read_settings, shortened
 from ledger.errors import Misconfigured
 from ledger.events.key_history import key_label
 from ledger.keys import BOTH, add_keys
-from ledger.keys.files import encrypt_keys, read_passphrase
+from ledger.keys.files import encrypt_keys
+from ledger.keys.pem import read_passphrase
 from ledger.log.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.log.note import ED25519
 from ledger.services.keys import Rotated, retire_key, rotate_keys

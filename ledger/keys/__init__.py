@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ledger.errors import Misconfigured, show
 from ledger.keys import files, pkcs11
+from ledger.keys.pem import read_passphrase
 from ledger.keys.pkcs11 import Token
 from ledger.log.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.log.introduction import Introducer
@@ -41,7 +42,7 @@ def add_keys(
     token: Token | None = None,
 ) -> tuple[Introducer, ...]:
     """Make a key of each type, beside those that are there. Raises Misconfigured."""
-    passphrase = files.read_passphrase(passphrase_file)
+    passphrase = read_passphrase(passphrase_file)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return tuple(
         pkcs11.create_key(token, origin=origin)
@@ -69,7 +70,7 @@ def load_keys(
     if token is not None:
         found = {format_vkey(signer): signer for signer in pkcs11.load_keys(token, origin=origin)}
     left = [vkey for vkey in vkeys if vkey not in found]
-    found |= files.load_keys(folder, left, origin=origin, passphrase=files.read_passphrase(passphrase_file))
+    found |= files.load_keys(folder, left, origin=origin, passphrase=read_passphrase(passphrase_file))
     return tuple(found[vkey] for vkey in vkeys)
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -179,6 +180,76 @@ def test_the_keys_of_another_witness_are_not_served(folder, tmp_path, key):
     shutil.copy(tmp_path / "other" / "keys" / key, folder / "keys" / key)
     with pytest.raises(Misconfigured, match="are not those of"):
         open_witness(settings_of(folder))
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """Give the file of a passphrase."""
+    path = tmp_path / "passphrase"
+    path.write_text("0123456789abcdef0123456789abcdef\n")
+    path.chmod(0o600)
+    return path
+
+
+def key_files(folder) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((folder / "keys").iterdir())]
+
+
+def is_encrypted(pem: bytes) -> bool:
+    return pem.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+
+
+def test_keys_are_encrypted_where_a_passphrase_is_set(tmp_path, secret):
+    """By `init`; and `serve` opens them with that passphrase, from the option or the variable, and with no other."""
+    data = tmp_path / "witness"
+    made = run("init", "--name", "w.example/1", "--data", data, "--passphrase-file", secret)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert list(map(is_encrypted, key_files(data))) == [True, True]
+    (data / "logs").write_bytes(LOG.trusted)
+    with witness_process(data, {"OBLIK_WITNESS_PASSPHRASE_FILE": str(secret)}) as process:
+        note = LOG.note(5)
+        cosigned(process, process.post(LOG.request(0, 5)).content, note)
+    serve = ("serve", "--data", data, "--logs", data / "logs")
+    other = tmp_path / "other"
+    other.write_text("x" * 40)
+    other.chmod(0o600)
+    for options, words in (
+        ((), "is encrypted, and no passphrase is set (set OBLIK_WITNESS_PASSPHRASE_FILE)"),
+        (("--passphrase-file", other), "does not open with this passphrase"),
+        (("--passphrase-file", tmp_path / "missing"), "cannot be read"),
+    ):
+        refused = run(*serve, *options)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert words in refused.stderr, refused.stderr
+
+
+def test_keys_that_are_there_are_encrypted_in_place(folder, secret):
+    """The same keys, once and again; until then a passphrase that is set refuses them."""
+    before = open_witness(settings_of(folder)).keys.vkeys()
+    with_secret = replace(settings_of(folder), passphrase_file=secret)
+    with pytest.raises(Misconfigured, match=r"not encrypted, though a passphrase is set.*oblik witness encrypt"):
+        open_witness(with_secret)
+    for lines in (3, 1):
+        done = run("encrypt", "--data", folder, "--passphrase-file", secret)
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, lines), done
+    assert list(map(is_encrypted, key_files(folder))) == [True, True]
+    opened = open_witness(with_secret)
+    assert opened.keys.vkeys() == before
+    opened.engine.dispose()
+
+
+def test_encrypting_needs_a_passphrase_and_both_keys(folder, secret):
+    """Without either nothing is changed."""
+    before = key_files(folder)
+    assert "no passphrase is set" in run("encrypt", "--data", folder).stderr
+    secret.chmod(0o640)
+    assert "open to others" in run("encrypt", "--data", folder, "--passphrase-file", secret).stderr
+    secret.chmod(0o600)
+    (folder / "keys" / "witness-ml-dsa-44.pem").rename(folder / "elsewhere")
+    done = run("encrypt", "--data", folder, "--passphrase-file", secret)
+    assert (done.returncode, "is missing" in done.stderr) == (2, True)
+    (folder / "elsewhere").rename(folder / "keys" / "witness-ml-dsa-44.pem")
+    assert key_files(folder) == before
 
 
 def test_serve_says_in_one_line_why_it_does_not(folder):

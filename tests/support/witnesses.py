@@ -48,8 +48,8 @@ def free_port() -> int:
 class WitnessProcess:
     """One process of a witness; `data` may be shared with others."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self, data: Path, variables: dict[str, str] | None = None) -> None:
+        self.data, self.environment = data, {**environment(), **(variables or {})}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=SECONDS)
@@ -63,7 +63,7 @@ class WitnessProcess:
         """Start, and wait until it answers."""
         options = ("--data", self.data, "--logs", self.data / "logs", "--port", self.port)
         with (self.data / f"{self.port}.stderr").open("ab") as stderr:
-            self.process = subprocess.Popen(command("serve", *options), env=environment(), stderr=stderr)
+            self.process = subprocess.Popen(command("serve", *options), env=self.environment, stderr=stderr)
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -99,9 +99,9 @@ def make_witness(data: Path, *, name: str = "w.example/1") -> Path:
 
 
 @contextmanager
-def witness_process(data: Path) -> Iterator[WitnessProcess]:
+def witness_process(data: Path, variables: dict[str, str] | None = None) -> Iterator[WitnessProcess]:
     """Serve a witness; it is dead when this ends."""
-    started = WitnessProcess(data)
+    started = WitnessProcess(data, variables)
     try:
         yield started
     finally:

@@ -7,7 +7,8 @@ import pytest
 
 from ledger.errors import Misconfigured
 from ledger.keys import add_keys, create_keys, load_keys
-from ledger.keys.files import encrypt_keys, read_passphrase
+from ledger.keys.files import encrypt_keys
+from ledger.keys.pem import read_passphrase
 from ledger.log.note import ED25519, format_vkey
 
 ORIGIN = "example.org/log"
