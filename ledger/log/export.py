@@ -5,23 +5,38 @@
     {"base64":"…","media_type":"text/csv","sha256":"…"}         each attachment
     {"checkpoint":"…"}                                          the signed note
 
+A file of a ledger that has time-stamps is of another format, says how many, and has them behind its header, so that a
+reader knows of which sizes it will want the root: of each authority the newest.
+
+    {"attachments":2,"entries":40,"format":"oblik-export/2","origin":"example.org/oblik","timestamps":1,"vkeys":["…"]}
+    {"stamped":"…","token":"…"}                                 the note stamped, and the authority's answer in base64
+
 Every line is canonical JSON, which holds no newline. A reader that hands over lines of at most MAX_LINE_BYTES + 1, cut
 where they are longer, keeps memory bounded whatever the file holds.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from ledger.errors import BadEntry, Malformed, TooLarge, Unverified, show
 from ledger.log.canonical import decode, encode
 from ledger.log.codec import format_base64, parse_base64
 from ledger.log.entry import MAX_ENTRY_BYTES
+from ledger.log.note import MAX_NOTE_BYTES
+from ledger.log.timestamp import MAX_TIMESTAMP_BYTES
 
-FORMAT = "oblik-export/1"
+FORMAT, STAMPED_FORMAT = "oblik-export/1", "oblik-export/2"
+"""Without time-stamps, and with some."""
+
+MAX_TIMESTAMPS = 16
+"""One of each authority; they are in memory while the file is read."""
+
+Timestamps = Sequence[tuple[bytes, bytes]]
+"""Time-stamps: (the note stamped, the authority's answer)."""
 
 S = TypeVar("S", bound=Struct)
 
@@ -39,6 +54,22 @@ class Header(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origin: str
     vkeys: tuple[str, ...]
     format: str = FORMAT
+    timestamps: Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMESTAMPS)] | UnsetType = UNSET
+    """In STAMPED_FORMAT alone."""
+
+    def check(self) -> None:
+        """Raise Unverified unless the format is one of ours, and is the one for what there is."""
+        if self.format not in {FORMAT, STAMPED_FORMAT}:
+            raise Unverified(f"line 1: the format {show(self.format)} is neither {FORMAT} nor {STAMPED_FORMAT}")
+        if (self.format == STAMPED_FORMAT) != (self.timestamps is not UNSET):
+            raise Unverified(f"line 1: {STAMPED_FORMAT} has time-stamps, and says how many; {FORMAT} has none")
+
+
+class _Timestamp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of a time-stamp."""
+
+    stamped: str
+    token: str
 
 
 class _Attachment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,10 +87,16 @@ class _Checkpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def format_export(
-    header: Header, entries: Iterable[bytes], attachments: Iterable[tuple[str, str, bytes]], checkpoint: bytes
+    header: Header,
+    entries: Iterable[bytes],
+    attachments: Iterable[tuple[str, str, bytes]],
+    checkpoint: bytes,
+    timestamps: Timestamps = (),
 ) -> Iterator[bytes]:
     """Give the lines of an export, each with its newline. Attachments are (sha256, media type, bytes)."""
     yield _line(header)
+    for note, token in timestamps:
+        yield _line(_Timestamp(stamped=note.decode(), token=format_base64(token)))
     for entry in entries:
         yield entry + b"\n"
     for sha256, media_type, data in attachments:
@@ -80,8 +117,9 @@ class Export:
         self.offset = 0
         """Where the next line begins, in bytes."""
         self.header = self._read(Header, "the header")
-        if self.header.format != FORMAT:
-            raise Unverified(f"line 1: the format {show(self.header.format)} is not {FORMAT}")
+        self.header.check()
+        self.timestamps = tuple(self._timestamp() for _ in range(self.header.timestamps or 0))
+        """As the file has them: none is verified."""
         self._entries_left = self.header.entries
         self._attachments_left = self.header.attachments
 
@@ -133,6 +171,16 @@ class Export:
         if next(self._lines, None) is not None:
             raise Unverified(f"line {self._number + 1}: the file goes on after the checkpoint")
         return note
+
+    def _timestamp(self) -> tuple[bytes, bytes]:
+        found = self._read(_Timestamp, "a time-stamp")
+        try:
+            note, token = found.stamped.encode(), parse_base64(found.token)
+        except Malformed as error:
+            raise Unverified(f"line {self._number}: /token: {error}") from None
+        if len(note) > MAX_NOTE_BYTES or len(token) > MAX_TIMESTAMP_BYTES:
+            raise Unverified(f"line {self._number}: the time-stamp is over its limit")
+        return note, token
 
     def _expect_end_of(self, *left: int) -> None:
         if any(left):

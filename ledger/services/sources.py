@@ -213,8 +213,8 @@ class ExportSource:
         return sealed.check(())
 
     def said(self) -> Said:
-        """Give the checkpoint, which stands at the end of the file."""
-        return Said(self._note)
+        """Give the time-stamps, and the checkpoint, which stands at the end of the file."""
+        return Said(self._note, self._export.timestamps)
 
     @classmethod
     def of_file(cls, file: BinaryIO) -> "ExportSource":

@@ -1,13 +1,13 @@
 """Offline verification, replay and export: nothing here talks to a service."""
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 
 import msgspec
 import sqlalchemy as sa
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from ledger.errors import BadEntry, Unverified
 from ledger.events import CATALOGUE, event_of, replayable
@@ -15,7 +15,7 @@ from ledger.events.key_history import KeyHistory
 from ledger.events.registry import LedgerOpened
 from ledger.log.checkpoint import parse_checkpoint
 from ledger.log.entry import Entry, parse_entry
-from ledger.log.export import Header, format_export
+from ledger.log.export import FORMAT, MAX_TIMESTAMPS, STAMPED_FORMAT, Header, Timestamps, format_export
 from ledger.log.kept import Kept, format_kept, resume
 from ledger.log.merkle import hash_leaf
 from ledger.log.note import parse_note
@@ -27,6 +27,7 @@ from ledger.services.setup import read_opening
 from ledger.services.sources import Attachment, End, Source
 from ledger.services.workers import spans_by_workers
 from ledger.storage.engine import snapshot
+from ledger.storage.publication import Timestamp, read_timestamps
 from ledger.storage.reading import count_attachments, read_attachments, read_entries
 from ledger.storage.tail import NO_ENTRY
 
@@ -289,9 +290,24 @@ def export(engine: sa.Engine, *, note: bytes) -> Iterator[Iterator[bytes]]:
     """Give the lines of an export of the ledger as far as a signed checkpoint covers it, all from one snapshot."""
     size = parse_checkpoint(parse_note(note)[0]).size
     with snapshot(engine) as connection:
-        opening = read_opening(connection)
+        opening, stamps = read_opening(connection), _newest(read_timestamps(connection), size)
         header = Header(
-            attachments=count_attachments(connection), entries=size, origin=opening.origin, vkeys=opening.vkeys
+            attachments=count_attachments(connection),
+            entries=size,
+            format=STAMPED_FORMAT if stamps else FORMAT,
+            origin=opening.origin,
+            timestamps=len(stamps) or UNSET,
+            vkeys=opening.vkeys,
         )
         entries = (stored.data for stored in read_entries(connection, 0, size))
-        yield format_export(header, entries, read_attachments(connection), note)
+        yield format_export(header, entries, read_attachments(connection), note, stamps)
+
+
+def _newest(stamps: Iterable[Timestamp], size: int) -> Timestamps:
+    """Give the newest of each authority over what is exported, of those that stamped last; they come by size."""
+    newest: dict[str, Timestamp] = {}
+    for stamp in stamps:
+        if stamp.size <= size:
+            newest.pop(stamp.authority, None)
+            newest[stamp.authority] = stamp
+    return [(stamp.note, stamp.token) for stamp in list(newest.values())[-MAX_TIMESTAMPS:]]

@@ -1,5 +1,6 @@
 """The ladder: each rung held where it may be, and named, with its exit code, where it is not."""
 
+import base64
 import json
 import re
 import shutil
@@ -18,10 +19,12 @@ from ledger.cli.local_tsa import local_tsa
 from ledger.events.registry import MemberAppointed
 from ledger.log.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
 from ledger.log.cosignature import Ed25519CosignatureSigner
+from ledger.log.export import Export
 from ledger.log.note import add_signatures, format_vkey, parse_note, sign_note
 from ledger.remote.timestamps import request_timestamp
+from ledger.services.sources import ExportSource
 from ledger.services.tiles import export_tiles
-from ledger.services.verifying import export
+from ledger.services.verifying import export, verify
 from ledger.storage.publication import Timestamp, add_timestamp, read_publication, show_to_all
 from ledger.storage.tiles import FolderTiles
 
@@ -105,17 +108,13 @@ def audited(tmp_path_factory):
 
 
 def test_every_rung_is_held_from_every_source(audited, tmp_path):
-    """A URL, tiles, a database: all rungs; an exported file has no time-stamps. The root is the same everywhere."""
+    """A URL, tiles, a database, an exported file: all rungs. The root is the same everywhere."""
     found = []
     for number, source in enumerate(audited.sources):
         remember = tmp_path / f"{number}"
         options = ("--remember", remember, "--tsa", audited.root)
         code, first = audited.verify(source, *options)
-        stamped = source != audited.export
-        assert (held(first), code) == (
-            {**dict.fromkeys(RUNGS, True), "CONSISTENT": None, "TIMESTAMPED": stamped},
-            0 if stamped else 5,
-        ), first
+        assert (held(first), code) == ({**dict.fromkeys(RUNGS, True), "CONSISTENT": None}, 0), first
         code, again = audited.verify(source, *options)
         assert held(again)["CONSISTENT"] is True
         assert remember.read_text() == again["checkpoint"]
@@ -186,6 +185,48 @@ def test_a_stamp_of_another_authority_does_not_count(audited, tmp_path):
     (tmp_path / "other.pem").write_bytes(make_authority(tmp_path / "tsa", name="Another"))
     code, found = audited.verify(audited.tiles, "--tsa", tmp_path / "other.pem")
     assert (code, held(found)["TIMESTAMPED"], held(found)["WITNESSED"]) == (5, False, True)
+
+
+def test_an_export_has_the_newest_stamp_of_each_authority(world):
+    """Over what is exported, of the authorities that stamped last; without any it is of the first format."""
+    note = world.checkpoint()
+    size = parse_checkpoint(parse_note(note)[0]).size
+
+    def exported() -> Export:
+        return Export(lines_of(world, note))
+
+    assert (exported().header.format, exported().timestamps) == ("oblik-export/1", ())
+    for authority, at in (("b", 1), ("a", 2), ("a", 3), ("b", size), ("a", size + 1), ("c", size + 1)):
+        add_timestamp(world.service.engine, Timestamp(size=at, authority=authority, note=note, token=b"%d" % at))
+    assert exported().timestamps == ((note, b"3"), (note, b"%d" % size))
+    for number in range(20):
+        add_timestamp(world.service.engine, Timestamp(size=4, authority=f"{number:02}", note=note, token=b"4"))
+    assert [token for _, token in exported().timestamps] == [b"4"] * 15 + [b"%d" % size]
+    assert verify(ExportSource(lines_of(world, note)))[0].signed
+
+
+def lines_of(world, note: bytes) -> list[bytes]:
+    with export(world.service.engine, note=note) as lines:
+        return list(lines)
+
+
+def test_a_stamp_that_was_changed_in_an_export_does_not_count(audited, tmp_path):
+    """Another checkpoint under the stamp, another size among them, or another token: exit code 5."""
+    lines = audited.export.read_bytes().splitlines(keepends=True)
+    stamp = json.loads(lines[1])
+    text = stamp["stamped"]
+    size = text.splitlines()[1]
+    token = bytearray(base64.b64decode(stamp["token"]))
+    token[-1] ^= 1
+    for change in (
+        {"stamped": text.replace(f"\n{size}\n", f"\n{int(size) - 1}\n")},
+        {"stamped": "not a note"},
+        {"token": base64.b64encode(token).decode()},
+    ):
+        changed = json.dumps({**stamp, **change}, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        (tmp_path / "changed").write_bytes(b"".join([lines[0], changed, *lines[2:]]))
+        code, found = audited.verify(tmp_path / "changed", "--tsa", audited.root)
+        assert (code, held(found)["TIMESTAMPED"], held(found)["WITNESSED"]) == (5, False, True)
 
 
 def test_too_few_witnesses_are_told(audited, tmp_path):

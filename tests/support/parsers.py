@@ -19,7 +19,7 @@ from ledger.log.codec import format_base64, parse_base64url
 from ledger.log.cosignature import parse_vkey
 from ledger.log.entry import format_entry, parse_entry
 from ledger.log.evidence import check_evidence, format_evidence, parse_evidence
-from ledger.log.export import MAX_LINE_BYTES, Export, Header, format_export
+from ledger.log.export import MAX_LINE_BYTES, STAMPED_FORMAT, Export, Header, format_export
 from ledger.log.note import format_vkey, parse_note, parse_signatures, split_vkey
 from ledger.log.proof_file import ProofFile, format_proof_file, parse_proof_file
 from ledger.log.receipt import check_receipt
@@ -114,7 +114,8 @@ def read_export(data: bytes) -> None:
     file = io.BytesIO(data)
     export = Export(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""))
     entries, attachments = list(export.entries()), list(export.attachments())
-    _same(data, b"".join(format_export(export.header, entries, attachments, export.checkpoint())))
+    lines = format_export(export.header, entries, attachments, export.checkpoint(), export.timestamps)
+    _same(data, b"".join(lines))
 
 
 def read_entry(data: bytes) -> None:
@@ -178,10 +179,12 @@ READERS: dict[str, Callable[[bytes], None]] = {
 }
 
 
-def _export() -> bytes:
-    header = Header(attachments=1, entries=2, origin="a", vkeys=("b",))
+def _export(*stamps: tuple[bytes, bytes]) -> bytes:
+    stamped = {"format": STAMPED_FORMAT, "timestamps": len(stamps)} if stamps else {}
+    header = Header(attachments=1, entries=2, origin="a", vkeys=("b",), **stamped)
     card = "Картка\n".encode()
-    return b"".join(format_export(header, ENTRIES[:2], [(hashlib.sha256(card).hexdigest(), "text/plain", card)], TEXT))
+    attached = [(hashlib.sha256(card).hexdigest(), "text/plain", card)]
+    return b"".join(format_export(header, ENTRIES[:2], attached, TEXT, stamps))
 
 
 SEEDS: dict[str, list[bytes]] = {
@@ -201,7 +204,7 @@ SEEDS: dict[str, list[bytes]] = {
     "disclosure": [seal(name, {"a": ["причина", 1]}, b"s" * 16)[1] for name in ("reason", "")],
     "entry": [bytes([seq]) + entry for seq, entry in enumerate(ENTRIES[:3])],
     "evidence": FORKS,
-    "export": [_export(), (VECTORS / "export.jsonl").read_bytes()],
+    "export": [_export(), _export((note_of(LOG), b"token"), (TEXT, b"")), (VECTORS / "export.jsonl").read_bytes()],
     "note": [note_of(LOG), note_of(LOG, POLAND, JAPAN), b"\n\n\xe2\x80\x94 a AAAAAAA=\n"],
     "opened": [note_of(LOG), note_of(LOG, POLAND)],
     "policy": [POLICY, b"quorum none\n", b" # comment\n\n\tquorum\tnone \n"],

@@ -8,7 +8,9 @@ import pytest
 from ledger.errors import BadEntry, Unverified
 from ledger.log import export as module
 from ledger.log.entry import MAX_ENTRY_BYTES
-from ledger.log.export import Export, Header, format_export
+from ledger.log.export import STAMPED_FORMAT, Export, Header, format_export
+from ledger.log.note import MAX_NOTE_BYTES
+from ledger.log.timestamp import MAX_TIMESTAMP_BYTES
 
 FILES = [b"", b"card\n", bytes(range(256))]
 ATTACHMENTS = [(hashlib.sha256(data).hexdigest(), "text/plain", data) for data in FILES]
@@ -44,6 +46,64 @@ def test_the_file_is_lines_that_people_can_read(lines: list[bytes], chain: Seque
     )
     assert lines[1] == chain[0] + b"\n"
     assert lines[-1].startswith(b'{"checkpoint":"example.org/log')
+
+
+STAMPS = ((b"o\n1\nAA==\n", b"token"), ("o\n2\nAA==\n\n— o AAAA\n".encode(), b""))
+
+
+@pytest.fixture
+def stamped(chain: Sequence[bytes]) -> list[bytes]:
+    header = Header(attachments=3, entries=12, origin="o", vkeys=(), format=STAMPED_FORMAT, timestamps=2)
+    return list(format_export(header, chain, ATTACHMENTS, NOTE, STAMPS))
+
+
+def test_time_stamps_stand_behind_the_header(stamped: list[bytes], chain: Sequence[bytes]) -> None:
+    """In a file of the second format; everything else is as in the first."""
+    assert stamped[0] == (
+        b'{"attachments":3,"entries":12,"format":"oblik-export/2","origin":"o","timestamps":2,"vkeys":[]}\n'
+    )
+    assert stamped[1] == b'{"stamped":"o\\n1\\nAA==\\n","token":"dG9rZW4="}\n'
+    assert Export(stamped).timestamps == STAMPS
+    assert list(chain) == read(stamped)[1]
+    for i in range(len(stamped)):
+        with pytest.raises(Unverified):
+            read(stamped[:i] + stamped[i + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("of", "to"),
+    [
+        (b'"timestamps":2', b'"timestamps":1'),
+        (b'"timestamps":2', b'"timestamps":3'),
+        (b'"timestamps":2', b'"timestamps":0'),
+        (b'"timestamps":2', b'"timestamps":17'),
+        (b'"timestamps":2', b'"timestamps":"2"'),
+        (b'"timestamps":2', b'"timestamps":null'),
+        (b'"timestamps":2,', b""),
+        (b"export/2", b"export/1"),
+        (b'"token":"dG9', b'"token":"!G9'),
+        (b'"token":"dG9rZW4="', b'"token":"dG9rZW5="'),
+        (b'"token":"dG9rZW4="', b'"more":1,"token":"dG9rZW4="'),
+        (b',"token":"dG9rZW4="', b""),
+        (b'"stamped":"o', b'"stamped": "o'),
+    ],
+)
+def test_time_stamps_of_another_form_are_refused(stamped: list[bytes], of: bytes, to: bytes) -> None:
+    """As many as the header says, each of its one form; the first format has none."""
+    changed = [line.replace(of, to) for line in stamped]
+    assert changed != stamped
+    with pytest.raises(Unverified, match=r"^line "):
+        read(changed)
+
+
+def test_time_stamps_are_bounded() -> None:
+    """A note or a token over its limit is refused, at its line."""
+    header = Header(attachments=0, entries=0, origin="o", vkeys=(), format=STAMPED_FORMAT, timestamps=1)
+    for stamp in ((b"x" * MAX_NOTE_BYTES, b""), (b"", b"x" * MAX_TIMESTAMP_BYTES)):
+        read(list(format_export(header, [], [], NOTE, [stamp])))
+    for stamp in ((b"x" * (MAX_NOTE_BYTES + 1), b""), (b"", b"x" * (MAX_TIMESTAMP_BYTES + 1))):
+        with pytest.raises(Unverified, match="line 2: the time-stamp is over"):
+            read(list(format_export(header, [], [], NOTE, [stamp])))
 
 
 def test_an_empty_ledger_exports() -> None:
