@@ -6,7 +6,8 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,16 +16,23 @@ import fault_cells as cells
 import pytest
 import sqlalchemy as sa
 from commands import oblik
-from fault_cells import ANCHOR, ANSWER, DATABASE, ENTRY, EXIT_2, NOT_POSSIBLE, PERSISTED, WHOLE, Cell
+from fault_cells import ANCHOR, ANSWER, DATABASE, ENTRY, EXIT_2, NOT_POSSIBLE, PERSISTED, WHOLE, WITNESS, Cell
 from mortal import Strike, driver_error, mortal, once_inserted, publish, published, witness, write
 from places import Place, check_seen, witnesses_policy
 from promised import entries_in, let_go, own_engine, replayed, rows_of, stored, verified
 from served import evaluation, serving
 from witnesses import free_port
-from world import World, open_world
+from world import ORIGIN, World, open_world
 
-from ledger.bootstrap import open_service
+from ledger.bootstrap import open_service, open_witness
+from ledger.errors import NotLastCosigned
+from ledger.log.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
+from ledger.log.note import parse_note
+from ledger.log.witnessing import format_add_checkpoint
 from ledger.services import publishing
+from ledger.services import witness as witness_service
+from ledger.services.witness import add_checkpoint
+from ledger.settings import WitnessSettings
 from ledger.storage import engine as engines
 from ledger.storage.transaction import Transaction
 
@@ -290,6 +298,35 @@ def test_publishers_that_swap_at_the_same_moment(cell: Cell, live: World, monkey
         other.service.close()
 
 
+@pytest.mark.parametrize(("cell", "database_url"), of_rows(cells.TWO_HISTORIES), indirect=["database_url"])
+def test_a_witness_that_is_asked_with_two_histories_at_once(cell: Cell, live: World, monkeypatch: pytest.MonkeyPatch):
+    """Both requests follow what the witness remembers; whichever is stored first, the other is refused."""
+    witnesses_policy(live, live.settings.data)
+    place = Place(replace(live.settings, witnesses=live.settings.data / "policy"), live.service.engine)
+    asked = open_witness(WitnessSettings(data=place.witness, logs=place.witness / "logs"))
+    true = live.checkpoint()
+    size = parse_checkpoint(parse_note(true)[0]).size
+    fork = sign_checkpoint(Checkpoint(origin=ORIGIN, size=size + 1, root=bytes(32)), live.service.signers)
+    together, check = threading.Barrier(2), witness_service.check_continues
+
+    def checked(*arguments) -> None:
+        check(*arguments)
+        with suppress(threading.BrokenBarrierError):
+            together.wait(BRIEFLY)
+
+    monkeypatch.setattr(witness_service, "check_continues", checked)
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(add_checkpoint, asked, format_add_checkpoint(0, [], n), now=1) for n in (true, fork)]
+        errors = [future.exception(30) for future in futures]
+    asked.engine.dispose()
+    (cosigned,) = (note for note, error in zip((true, fork), errors, strict=True) if error is None)
+    (refused,) = (error for error in errors if error is not None)
+    assert isinstance(refused, NotLastCosigned)
+    assert refused.size == parse_checkpoint(parse_note(cosigned)[0]).size
+    assert place.witnessed().startswith(parse_note(cosigned)[0])
+    assert (cell.told, cell.left) == (ANSWER, {WITNESS})
+
+
 @pytest.mark.parametrize(("cell", "database_url"), of_rows(cells.AGAIN), indirect=["database_url"])
 def test_who_asks_again_learns_what_was_written(cell: Cell, database_url: str, tmp_path: Path):
     """Where the answer to COMMIT is lost, a decision is recorded again, and a revocation refused the second time."""
@@ -421,7 +458,7 @@ def administer(url: str, statement: str) -> None:
 def test_every_row_is_tested_on_both_engines():
     """Each row is on each engine, tested or with the reason why it is not possible; few are not."""
     tested = {*DATABASE_FAULTS, *ANCHOR_FAULTS, *KEPT}
-    tested |= {cells.RESTARTED, cells.CLOCK, cells.PUBLISHERS, cells.AGAIN}
+    tested |= {cells.RESTARTED, cells.CLOCK, cells.PUBLISHERS, cells.TWO_HISTORIES, cells.AGAIN}
     assert {cell.row for cell in WHOLE} == tested
     assert sorted((cell.row, cell.engine) for cell in WHOLE) == sorted((r, e) for r in tested for e in cells.ENGINES)
     assert all(cell.why for cell in WHOLE)

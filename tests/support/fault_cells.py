@@ -108,7 +108,7 @@ STEPS = (
     Step(
         name="at swapping the publication",
         kind=PUBLISHING,
-        means="the database's row is compared and swapped",
+        means="the database's row is compared and swapped: it strikes at the first COMMIT of that",
         outcomes=((UNAVAILABLE, (ANCHOR,)), (UNAVAILABLE, SIGNED), (LOST, (ANCHOR,)), (LOST, SIGNED)),
     ),
     Step(
@@ -150,6 +150,7 @@ LOCKED, FULL, READ_ONLY = "the lock is held by another", "disk full, the databas
 ANCHOR_FULL, ANCHOR_READ_ONLY = "disk full, the anchor's", "read-only disk, the anchor's"
 CUT, RESTARTED = "connection cut in mid-batch", "server restarted in mid-batch"
 CLOCK, PUBLISHERS, AGAIN = "clock stepping backwards", "two publishers at once", "answer lost, and asked again"
+TWO_HISTORIES = "a witness asked with two histories at once"
 BACK_ANCHOR = "older backup restored, the anchor kept"
 BACK_TILES = "older backup restored, the tile store kept"
 BACK_WITNESS = "older backup restored, a witness left"
@@ -205,6 +206,13 @@ WHOLE = (
         (ENTRY, *SIGNED),
         "two services sign different heads, and swap at the same moment; the larger one stays",
         "the same",
+    ),
+    *both(
+        TWO_HISTORIES,
+        ANSWER,
+        (WITNESS,),
+        "the log's keys sign a fork, and both requests are checked at once: one is cosigned, the other answered 409",
+        "the same; the witness's memory is SQLite",
     ),
     *both(
         AGAIN,

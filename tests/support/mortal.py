@@ -189,6 +189,8 @@ def aimed(step: str, fault: str, engine: sa.Engine) -> tuple[Strike, Any, str]:
     if step == "at storing a witnessed size":
         strike = Strike(fault, partial(driver_error, engine), at=once_grown(engine), for_ever=True)
         return strike, engine.dialect, "do_commit"
+    if step == "at swapping the publication":
+        return Strike(fault, partial(driver_error, engine), at=while_swapping()), engine.dialect, "do_commit"
     full = partial(OSError, errno.ENOSPC, "no space left on device")
     broken = partial(OSError, errno.EIO, "input/output error")
     return {
@@ -198,7 +200,6 @@ def aimed(step: str, fault: str, engine: sa.Engine) -> tuple[Strike, Any, str]:
         "after commit, before the answer": (Strike(fault, MemoryError, heard_after=True), sequencers, "_answer"),
         "at signing": (Strike(fault, partial(Unavailable, "the token is gone")), publishing, "sign_checkpoint"),
         "at the anchor": (Strike(fault, broken), anchors, "write_durably"),
-        "at swapping the publication": (Strike(fault, lost), publishing, "swap_publication"),
         "at writing a tile": (
             Strike(fault, full, at=in_path("tile"), heard_before=True),
             tile_stores,
@@ -229,6 +230,21 @@ def once_inserted() -> Callable[..., bool]:
 
     tail.insert_entries = insert
     return lambda _connection: inserted.is_set()
+
+
+def while_swapping() -> Callable[..., bool]:
+    """Hold within the swap of the publication, in its thread."""
+    true, swapping = publishing.swap_publication, threading.local()
+
+    def swap(*arguments: Any) -> bool:
+        swapping.now = True
+        try:
+            return true(*arguments)
+        finally:
+            swapping.now = False
+
+    publishing.swap_publication = swap
+    return lambda _connection: getattr(swapping, "now", False)
 
 
 def in_path(part: str) -> Callable[..., bool]:
