@@ -209,11 +209,15 @@ def lineage_permits(request: Request, facts: Facts, _grant: Grant | None, now: s
         return _missing("lineage_permits", "party" if party is None else "purpose" if purpose is None else "resource")
     line = (resource, *facts.ancestors)
     # Pairs and no dict: one entry may concern several of the line, and none of their refusals may be lost.
-    refusals = [(item.seq, _refusing_bounds(item, party, purpose.path, request.country, now)) for item in line]
+    refusals = [
+        (item.seq, refused)
+        for item in line
+        if (refused := _refusing_bounds(item, party, purpose.path, request.country, now))
+    ]
+    if not refusals:
+        return Finding("lineage_permits", True, tuple([item.seq for item in line]))
     bounds = sorted({bound for _, refused in refusals for bound in refused})
-    if not bounds:
-        return Finding("lineage_permits", True, tuple([seq for seq, _ in refusals]))
-    entries = tuple([seq for seq, refused in refusals if refused])
+    entries = tuple([seq for seq, _ in refusals])
     return Finding("lineage_permits", False, entries, {"refused_by": ", ".join(bounds)})
 
 

@@ -62,7 +62,7 @@ def _decide(request: Request, facts: Facts, policy: Policy, now: str, *, plain: 
     if not (request.subject_id and request.org and request.action and request.resource_id and request.purpose):
         errors = (*errors, "an identifier is empty")
     elif not errors:
-        held = frozenset(finding.clause for finding in considered.findings if finding.holds)
+        held = frozenset([finding.clause for finding in considered.findings if finding.holds])
         permits = policy.permits_plain if plain else policy.permits
         try:
             allowed = permits(request.action, request.tier, held)

@@ -23,7 +23,7 @@ from ledger.storage.columns import load
 from ledger.storage.engine import select_by_pairs
 
 MAX_REMEMBERED = 20_000
-"""Facts of each kind that are kept, at most about 1 KB each; over it all are forgotten."""
+"""Facts of each kind that are kept, at most about 1 KB each; over it those of the kind are forgotten."""
 
 MAX_IN_QUERY = 500
 """Keys in one IN list; SQLite takes 32,766 parameters, the plan is the same for any number."""
@@ -48,23 +48,29 @@ class FactReader:
         self._resources: dict[ResourceKey, tuple[f.Resource, tuple[f.Resource, ...]] | None] = {}
         self._agreements: dict[str, f.Agreement] = {}
         self._grants: dict[GrantKey, tuple[f.Grant, ...]] = {}
+        self._all: tuple[dict[Any, Any], ...] = (
+            self._parties,
+            self._purposes,
+            self._resources,
+            self._agreements,
+            self._grants,
+        )
 
     def gather(self, connection: sa.Connection, requests: Sequence[Request], *, state_seq: int) -> list[f.Facts]:
         """Give the facts for each request, in order."""
-        kept = (self._parties, self._purposes, self._resources, self._grants)
-        if state_seq != self._state_seq or any(len(facts) > MAX_REMEMBERED for facts in kept):
-            self._forget(state_seq)
+        if state_seq != self._state_seq:
+            self._state_seq = state_seq
+            for remembered in self._all:
+                remembered.clear()
+        for remembered in self._all:
+            if len(remembered) > MAX_REMEMBERED:
+                remembered.clear()
         try:
             self._load(connection, requests)
         except BaseException:
             self._state_seq = None  # what stands for "there is none" may stand for what was never read
             raise
         return [self._facts(request) for request in requests]
-
-    def _forget(self, state_seq: int) -> None:
-        self._state_seq = state_seq
-        for remembered in (self._parties, self._purposes, self._resources, self._agreements, self._grants):
-            remembered.clear()
 
     def _load(self, connection: sa.Connection, requests: Sequence[Request]) -> None:
         self._load_parties(connection, _new((r.org for r in requests), self._parties))
