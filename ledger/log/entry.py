@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from ledger.errors import BadEntry, Malformed, TooLarge, show
 from ledger.log import canonical
+from ledger.log.learned import Look, look_of, type_of
 from ledger.log.merkle import HASH_BYTES
 
 MAX_ENTRY_BYTES = 65_535
@@ -31,6 +32,9 @@ GENESIS_PREV = bytes(HASH_BYTES)
 
 FORMAT_VERSION = 1
 """`v` of a kind's first body; a changed body counts on from here."""
+
+MAX_LEARNED = 4
+"""How often a `Reader` learns: making a type takes a millisecond, and a ledger could ask for ever new ones."""
 
 TIME_FORM = "2026-11-21T09:30:00.123456Z"
 """RFC 3339 in UTC, always with six digits: the order as text is the order in time."""
@@ -63,7 +67,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_decoder = msgspec.json.Decoder(Entry)
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 _decode = _decoder.decode
 _encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines  # what is decoded has its fields in order
 _ends_of_text = re.compile(rb'[\x80-\xff](?:[^"\\]++|\\.)*+"(:?)').finditer
@@ -118,19 +122,51 @@ def parse_unplaced(data: bytes) -> Entry:
     return parse_entry(data, seq=seq if isinstance(seq, int) else 0)
 
 
-def parse_entries(run: Sequence[bytes], *, seq: int, prevs: Sequence[str]) -> list[Entry]:
-    """Read consecutive entries, at least one, the first at index `seq`: each as `parse_entry` with its own of `prevs`.
+class Reader:
+    """Reads many entries, each as `parse_entry` does, but what their bodies hold is not for it to give.
 
-    Raises BadEntry. Holds them all in memory, so a caller gives some dozens at once.
+    Bodies mostly have the fields that bodies before them had. From some it learns a type with these, which is filled
+    quicker than a dictionary. The rule is the same with any type: encoded again, these are the bytes.
     """
-    entries = _parse_lines(run)
-    if entries is not None and _fields_hold(entries, seq, prevs):
+
+    def __init__(self) -> None:
+        self._decoder = _decoder
+        self._may_learn = MAX_LEARNED
+
+    def read(self, run: Sequence[bytes], *, seq: int, prevs: Sequence[str]) -> list[Entry]:
+        """Read consecutive entries, at least one, the first at index `seq`, each with its own of `prevs`.
+
+        Raises BadEntry. Holds them all in memory, so a caller gives some dozens at once.
+        """
+        entries = self._parse(run)
+        if entries is not None and _fields_hold(entries, seq, prevs):
+            return entries
+        numbered = enumerate(zip(run, prevs, strict=True), start=seq)
+        return [parse_entry(data, seq=index, prev=prev) for index, (data, prev) in numbered]
+
+    def _parse(self, run: Sequence[bytes]) -> list[Entry] | None:
+        entries = None if self._decoder is _decoder else _parse_lines(self._decoder, run)
+        if entries is None:
+            entries = _parse_lines(_decoder, run)
+            self._decoder = self._learn(entries or ())
         return entries
-    numbered = enumerate(zip(run, prevs, strict=True), start=seq)
-    return [parse_entry(data, seq=index, prev=prev) for index, (data, prev) in numbered]
+
+    def _learn(self, entries: Sequence[Entry]) -> msgspec.json.Decoder[Entry]:
+        look = look_of([entry.body for entry in entries]) if entries and self._may_learn else None
+        if look is None:
+            return _decoder
+        self._may_learn -= 1
+        return _learned_decoder(look)
 
 
-def _parse_lines(run: Sequence[bytes]) -> list[Entry] | None:
+@lru_cache(maxsize=64)
+def _learned_decoder(look: Look) -> msgspec.json.Decoder[Entry]:
+    """Make a decoder for entries whose bodies look so."""
+    fields = [("body", type_of(look))]
+    return msgspec.json.Decoder(msgspec.defstruct("Learned", fields, bases=(Entry,), kw_only=True))
+
+
+def _parse_lines(decoder: msgspec.json.Decoder[Entry], run: Sequence[bytes]) -> list[Entry] | None:
     """Decode, encode again, compare, all at once as lines. None where this cannot tell.
 
     Canonical entries hold no newline. So where there are as many of them as `run` has items, and their lines make the
@@ -138,7 +174,7 @@ def _parse_lines(run: Sequence[bytes]) -> list[Entry] | None:
     """
     lines = b"\n".join([*run, b""])
     try:
-        entries = _decoder.decode_lines(lines)
+        entries = decoder.decode_lines(lines)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if len(entries) != len(run) or max(map(len, run)) > MAX_ENTRY_BYTES or _encode_lines(entries) != lines:

@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from ledger.errors import BadCheckpoint, BadEntry, show
 from ledger.log.checkpoint import Checkpoint
-from ledger.log.entry import GENESIS_PREV, Entry, parse_entries, parse_entry
+from ledger.log.entry import GENESIS_PREV, Entry, Reader, parse_entry
 from ledger.log.merkle import CompactRange, Fold, Row, fold, hash_leaf, hash_leaves
 from ledger.log.streams import SEALED_KIND, SEALED_VERSION, check_sealed_streams
 
@@ -78,17 +78,21 @@ def verify_span(start: int, run: Sequence[bytes], leaves: Sequence[bytes] | None
 
     None where one of them is at fault by itself or by its neighbours in the run.
     """
-    hashes = hash_leaves(run)
-    if leaves is not None and hashes != list(leaves):
-        return None
-    followed = _Followed()
+    hashes: list[bytes] = []
+    followed, reader = _Followed(), Reader()
     try:
-        prevs = [parse_entry(run[0], seq=start).prev, *[leaf.hex() for leaf in hashes[:-1]]]
+        prev = parse_entry(run[0], seq=start).prev
         for i in range(0, len(run), ENTRIES_AT_ONCE):
-            some = slice(i, i + ENTRIES_AT_ONCE)
-            if not followed.follow(parse_entries(run[some], seq=start + i, prevs=prevs[some])):
+            some = run[i : i + ENTRIES_AT_ONCE]
+            hashed = hash_leaves(some)
+            prevs = [prev, *[leaf.hex() for leaf in hashed]]
+            prev = prevs.pop()
+            if not followed.follow(reader.read(some, seq=start + i, prevs=prevs)):
                 return None
+            hashes += hashed
     except BadEntry:
+        return None
+    if leaves is not None and hashes != list(leaves):
         return None
     return Span(
         first=run[0],

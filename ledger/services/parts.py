@@ -1,6 +1,6 @@
 """Parts of a ledger, small enough to be held and verified at once, by this process or by a worker.
 
-    Part(offset=1048322, length=1048190)        bytes of a file: lines, each to its end
+    Part(offset=4194062, length=4193921)        bytes of a file: lines, each to its end
     Part(start=2048, stop=4096)                 rows of a database, by index
 
 What is read of a part is a `Run`. This module imports no database, so that a worker on a file stays small.
@@ -20,8 +20,8 @@ from ledger.log.verify import Span, verify_span
 PART_ENTRIES = 2_048
 """Entries in a part of a database: some 1.3 MB, and 134 MB at the very most."""
 
-PART_BYTES = 1024 * 1024
-"""Bytes that a part of a file is cut from: at least 15 entries, usually some 1,500."""
+PART_BYTES = 4 * 1024 * 1024
+"""Bytes that a part of a file is cut from: at least 63 entries, usually some 6,000."""
 
 
 class Part(Struct, frozen=True, kw_only=True):

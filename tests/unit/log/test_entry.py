@@ -15,11 +15,11 @@ from ledger.log.entry import (
     GENESIS_PREV,
     MAX_ENTRY_BYTES,
     Entry,
+    Reader,
     _parse_exactly,
     _parse_quickly,
     format_entry,
     format_time,
-    parse_entries,
     parse_entry,
     parse_time,
 )
@@ -179,11 +179,20 @@ def parsed(data: bytes, seq: int, prev: str) -> Entry | str:
         return str(error)
 
 
-def parsed_together(run: list[bytes], seq: int, prevs: list[str]) -> list[Entry] | str:
+def together(reader: Reader, run: list[bytes], seq: int) -> list[Any] | str:
+    """Give entries as plain values, or the words with which the first that is refused is."""
     try:
-        return parse_entries(run, seq=seq, prevs=prevs)
+        entries = reader.read(run, seq=seq, prevs=["ab" * 32] * len(run))
     except BadEntry as error:
         return str(error)
+    return [msgspec.to_builtins(entry) for entry in entries]
+
+
+def one_by_one(run: list[bytes], seq: int) -> list[Any] | str:
+    """Do the same with `parse_entry`."""
+    found = [parsed(data, index, "ab" * 32) for index, data in enumerate(run, start=seq)]
+    refused = [words for words in found if isinstance(words, str)]
+    return refused[0] if refused else [msgspec.to_builtins(entry) for entry in found]
 
 
 BODIES = st.dictionaries(
@@ -212,9 +221,12 @@ DAMAGE = st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=2), st.int
 
 
 @settings(max_examples=600)
-@given(st.lists(st.tuples(CHANGES, DAMAGE), min_size=1, max_size=4), st.integers(0, 5))
-def test_entries_parsed_together_are_those_parsed_one_by_one(parts: list[Any], stray: int) -> None:
-    """Whatever entries hold, and whatever is done to their bytes: the same are accepted, the rest in the same words."""
+@given(st.lists(st.tuples(CHANGES, DAMAGE), min_size=1, max_size=6), st.integers(1, 3))
+def test_entries_read_together_are_those_read_one_by_one(parts: list[Any], some: int) -> None:
+    """Whatever entries hold, and whatever is done to their bytes: the same are accepted, the rest in the same words.
+
+    And whatever the reader learned from those before.
+    """
     run = []
     for i, (changes, damage) in enumerate(parts):
         fields = {name: value for name, value in (FIELDS | {"seq": 17 + i} | changes).items() if value is not None}
@@ -225,13 +237,48 @@ def test_entries_parsed_together_are_those_parsed_one_by_one(parts: list[Any], s
         run.append(data)
     quickly = [_parse_quickly(data) for data in run]
     assert quickly == [exactly(data) if entry is not None else None for data, entry in zip(run, quickly, strict=True)]
-    prevs = ["ab" * 32] * len(run)
-    one_by_one = [parsed(data, 17 + i, prevs[i]) for i, data in enumerate(run)]
-    refused = [words for words in one_by_one if isinstance(words, str)]
-    assert (refused[0] if refused else one_by_one) == parsed_together(run, 17, prevs)
-    if not refused and stray < len(run):  # a newline that only moves from one to the other
-        run[stray : stray + 1] = run[stray].split(b",", 1)
-        assert isinstance(parsed_together(run, 17, ["ab" * 32] * len(run)), str)
+    reader = Reader()
+    for i in range(0, len(run), some):
+        assert one_by_one(run[i : i + some], 17 + i) == together(reader, run[i : i + some], 17 + i)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"a": 1}, {"a": 2}),
+        ({"a": 1}, {}),
+        ({}, {"a": 1}),
+        ({"a": 1}, {"b": 1}),
+        ({"a": 1, "b": 2}, {"b": None}),
+        ({"a": 1}, {"a": {"n": {"n": {"n": {"n": {"n": {"n": 1}}}}}}}),
+        ({"a": 1}, {"a": "ї"}),
+        ({"a": {"b": 1}}, {"a": {}}),
+        ({"a": {"b": 1}}, {"a": {"c": 1}}),
+        ({"a": {"b": {"c": 1}}}, {"a": {"b": {"d": [1]}}}),
+        ({"a": {"b": 1}}, {"a": None}),
+        ({"a": {"b": 1}}, {"a": [{"b": 1}]}),
+        ({"class": 1, "self": 1, "name": 1}, {"class": 2}),
+        ({"__init__": 1}, {"__init__": 2}),
+        ({"a-b": 1, "": 1}, {"a-b": 2}),
+        ({f"n{i}": i for i in range(200)}, {"n7": 1}),
+    ],
+)
+def test_a_reader_that_has_learned_fields_still_reads_any(first: dict[str, Any], then: dict[str, Any]) -> None:
+    """Fields more or fewer, of other types, and names that no type can have."""
+    reader = Reader()
+    for _ in range(2):
+        for body in (first, then):
+            assert together(reader, [raw(body=body)], 17) == one_by_one([raw(body=body)], 17) != []
+    for wrong in (
+        raw(body=then).replace(b'"body":{', b'"body":{ '),
+        raw(body={"a": 1, "b": 2}).replace(b'"a":1,"b":2', b'"b":2,"a":1'),
+        raw(body={"a": 1}).replace(b'"a":1', b'"a":1,"a":1'),
+        raw(body={"a": {"b": 1}}).replace(b'"b":1', b'"b":1,"b":1'),
+        raw(body={"a": {"b": 1, "c": 2}}).replace(b'"b":1,"c":2', b'"c":2,"b":1'),
+        *(raw(body={"a": 7}).replace(b"7}", n + b"}") for n in (b"1.5", b"7.0", b"9007199254740992", b"-0")),
+    ):
+        assert one_by_one([wrong], 17) == together(reader, [wrong], 17)
+        assert isinstance(together(reader, [wrong], 17), str)
 
 
 @pytest.mark.parametrize(
@@ -247,21 +294,21 @@ def test_entries_parsed_together_are_those_parsed_one_by_one(parts: list[Any], s
 )
 def test_lines_that_were_moved_between_entries_are_refused(run: list[bytes]) -> None:
     """The bytes of each entry count, not those of all of them together."""
-    assert isinstance(parsed_together(run, 17, ["ab" * 32] * len(run)), str)
+    assert isinstance(together(Reader(), run, 17), str)
 
 
 def test_an_entry_over_the_limit_is_refused_among_others() -> None:
     """The limit holds for each."""
     room = MAX_ENTRY_BYTES - len(format_entry(make(body={"a": ""})))
     good, long = (raw(body={"a": "x" * (room + more)}) for more in (0, 1))
-    assert parse_entries([good], seq=17, prevs=["ab" * 32])[0].seq == 17
-    assert "65,535" in str(parsed_together([long], 17, ["ab" * 32]))
+    assert one_by_one([good], 17) == together(Reader(), [good], 17)
+    assert "65,535" in str(together(Reader(), [long], 17))
 
 
 def test_long_text_beyond_ascii_is_read_in_no_time() -> None:
     """Text of any script takes time in proportion to its length: 60 kB of it, full of quotes, as any other."""
     data = raw(body={"a": '"є:\\' * 8_000})
-    assert parse_entries([data], seq=17, prevs=["ab" * 32])[0].seq == 17
+    assert one_by_one([data], 17) == together(Reader(), [data], 17)
 
 
 def test_the_hash_before_may_be_demanded() -> None:
