@@ -14,8 +14,10 @@ from ledger.errors import BadEntry, Malformed, TooLarge
 from ledger.log.entry import (
     GENESIS_PREV,
     MAX_ENTRY_BYTES,
+    MAX_LEARNED,
     Entry,
     Reader,
+    _learned_decoder,
     _parse_exactly,
     _parse_quickly,
     format_entry,
@@ -240,6 +242,15 @@ def test_entries_read_together_are_those_read_one_by_one(parts: list[Any], some:
     reader = Reader()
     for i in range(0, len(run), some):
         assert one_by_one(run[i : i + some], 17 + i) == together(reader, run[i : i + some], 17 + i)
+
+
+def test_a_reader_learns_only_so_often() -> None:
+    """A ledger whose bodies never look the same does not keep a reader making types."""
+    reader, before = Reader(), _learned_decoder.cache_info().misses
+    for number in range(MAX_LEARNED + 3):
+        run = [raw(body={f"only_here_{number}": 1})]
+        assert one_by_one(run, 17) == together(reader, run, 17)
+    assert _learned_decoder.cache_info().misses - before == MAX_LEARNED
 
 
 @pytest.mark.parametrize(
