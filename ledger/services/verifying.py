@@ -230,7 +230,7 @@ def _read_entries(reading: _Reading, source: Source, workers: int) -> End:
     replica = reading.replica
     if workers > 1 and source.place is not None:
         _join_parts(reading, source, source.place, workers)
-    elif workers:
+    if workers:  # also for what shares the last part with more than entries
         _join_runs(reading, source)
     for index, data, leaf in source.entries(replica.size):
         if index != replica.size:
