@@ -3,6 +3,7 @@
 A witness is an application of its own: `ledger.asgi:create_witness`.
 """
 
+import gc
 import os
 
 from fastapi import FastAPI
@@ -19,6 +20,8 @@ def create_app() -> FastAPI:
     service = open_service(settings_from(os.environ))
     app = create_api(service)
     pages.install(app, service)
+    gc.collect()
+    gc.freeze()  # what was made until here lives as long as the process: no collection has to look through it again
     return app
 
 

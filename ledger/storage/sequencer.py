@@ -71,14 +71,14 @@ class Sequencer:
         """Have a question evaluated and its answer recorded, for a caller that is a thread."""
         return self._submit(Question(question))
 
-    async def ask(self, question: object) -> tuple[int, Draft]:
-        """Have a question evaluated and its answer recorded. Returns the entry's index and the draft."""
+    def ask(self, question: object) -> "asyncio.Future[tuple[int, Draft]]":
+        """Have a question evaluated and its answer recorded, for a caller on an event loop: (index, draft)."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[tuple[int, Draft]] = loop.create_future()
         waiting = self._intake.add(Ticket(Question(question), future, loop))
         if loop not in self._turns or waiting == self._answered:
             self._plan_turn(loop, complete=waiting >= self._answered)
-        return await future
+        return future
 
     def close(self) -> None:
         """Finish what waits, then stop."""
