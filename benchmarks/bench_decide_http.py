@@ -1,4 +1,8 @@
-"""Durable, chained decisions over HTTP at 32 connections on SQLite, beside an endpoint that only validates."""
+"""Durable, chained decisions over HTTP at 32 connections, beside an endpoint that only validates.
+
+On SQLite one process, on PostgreSQL two. A million grants, and requests spread evenly over them: next to none of the
+grants asked for has been read before.
+"""
 
 import tempfile
 from pathlib import Path
@@ -7,10 +11,13 @@ import msgspec
 from figures import report
 from filled import TOKEN, open_filled, random_requests
 from load import Load, generate, request_bytes
-from servers import serving
+from servers import databases, serving
 
-PARTNERS, DATASETS, GRANTS = 500, 20, 10_000
-CONNECTIONS, SECONDS, ROUNDS = 32, 4.0, 5
+PARTNERS, DATASETS, GRANTS = 5_000, 200, 1_000_000
+CONNECTIONS, SECONDS, ROUNDS, REQUESTS = 32, 5.0, 5, 100_000
+WORKERS = {"sqlite": 1, "postgresql": 2}
+"""Processes of the service on each engine."""
+SERVICE = "ledger.asgi:create_app"
 PATH = "/access/v1/evaluation"
 
 
@@ -34,22 +41,30 @@ def bodies(count: int, *, partners: int, datasets: int, receipt: bool = False) -
 
 
 def main() -> None:
-    requests = bodies(5_000, partners=PARTNERS, datasets=DATASETS)
+    requests = bodies(REQUESTS, partners=PARTNERS, datasets=DATASETS)
     with tempfile.TemporaryDirectory() as name:
-        data = Path(name)
-        open_filled(data, partners=PARTNERS, datasets=DATASETS, grants=GRANTS).close()
-        ours: list[Load] = []
-        theirs: list[Load] = []
-        for _ in range(ROUNDS):
-            with serving("servers:baseline") as (port, _pid):
-                theirs.append(generate(port, requests, connections=CONNECTIONS, seconds=SECONDS))
-            with serving("ledger.asgi:create_app", data=data, factory=True) as (port, _pid):
-                ours.append(generate(port, requests, connections=CONNECTIONS, seconds=SECONDS))
+        for engine, url in databases(Path(name)):
+            data = Path(name) / engine
+            data.mkdir()
+            open_filled(data, partners=PARTNERS, datasets=DATASETS, grants=GRANTS, url=url).close()
+            _measure(engine, data, url, requests, workers=WORKERS[engine])
+
+
+def _measure(engine: str, data: Path, url: str, requests: list[bytes], *, workers: int) -> None:
+    ours: list[Load] = []
+    theirs: list[Load] = []
+    settings = {"OBLIK_DATABASE_URL": url}
+    for _ in range(ROUNDS):
+        with serving("servers:baseline") as (port, _pid):
+            theirs.append(generate(port, requests, connections=CONNECTIONS, seconds=SECONDS))
+        with serving(SERVICE, data=data, factory=True, settings=settings, workers=workers) as (port, _pid):
+            ours.append(generate(port, requests, connections=CONNECTIONS, seconds=SECONDS))
     share = sum(load.allowed for load in ours) / sum(load.answered for load in ours)
     if not 0.6 < share < 0.73:
         raise RuntimeError(f"{share:.0%} of the decisions were allowed, not two thirds: this measured something else")
     baseline = "FastAPI endpoint that validates the same body and returns a constant"
-    report("decide_http", [x.rate for x in ours], "decisions/s", baseline, [x.rate for x in theirs])
+    bench = f"decide_http_{engine}_{workers}"
+    report(bench, [x.rate for x in ours], "decisions/s", baseline, [x.rate for x in theirs])
     for share, label in ((0.5, "p50"), (0.99, "p99")):
         mine, other = ([x.percentile(share) * 1e3 for x in loads] for loads in (ours, theirs))
-        report(f"decide_http_{label}", mine, "ms", f"{label} of the same endpoint", other)
+        report(f"{bench}_{label}", mine, "ms", f"{label} of the same endpoint", other)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench_decide_http import CONNECTIONS, DATASETS, GRANTS, PARTNERS, ROUNDS, SECONDS, bodies
+from bench_decide_http import bodies
 from figures import report
 from filled import open_filled
 from load import Load, generate
@@ -22,6 +22,9 @@ from ledger.log.note import format_vkey, parse_note
 from ledger.log.trust_policy import parse_policy
 from ledger.settings import WITNESS_DATABASE
 from ledger.storage.witnessed import create_witnessed
+
+PARTNERS, DATASETS, GRANTS = 500, 20, 10_000
+CONNECTIONS, SECONDS, ROUNDS = 32, 4.0, 5
 
 WITNESSES, PATIENCE_SECONDS = 2, 120
 QUIET = {"OBLIK_PUBLISH_SECONDS": "86400"}

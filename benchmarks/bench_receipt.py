@@ -3,11 +3,14 @@
 import tempfile
 from pathlib import Path
 
-from bench_decide_http import CONNECTIONS, DATASETS, GRANTS, PARTNERS, ROUNDS, SECONDS, bodies
+from bench_decide_http import bodies
 from figures import report
 from filled import open_filled
 from load import Load, generate
 from servers import serving
+
+PARTNERS, DATASETS, GRANTS = 500, 20, 10_000
+CONNECTIONS, SECONDS, ROUNDS = 32, 4.0, 5
 
 
 def main() -> None:

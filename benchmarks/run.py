@@ -1,6 +1,7 @@
 """Run the benchmarks: one JSON object a line, each figure beside a baseline that was measured in the same run.
 
-    python benchmarks/run.py [append|verify|decide_http|memory|proof|receipt|publish]
+    python benchmarks/run.py [append|verify|decide_http|memory|proof|receipt|publish|
+                             decide_vs_cerbos|decide_vs_casbin]
 
 The machines are shared and noisy: ratios hold better than figures. Medians of several rounds, alternating with the
 baseline's; `spread` gives the lowest and the highest round.
@@ -12,7 +13,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-ALL = ("append", "verify", "decide_http", "memory", "proof", "receipt", "publish")
+ALL = (
+    "append",
+    "verify",
+    "decide_http",
+    "decide_vs_cerbos",
+    "decide_vs_casbin",
+    "memory",
+    "proof",
+    "receipt",
+    "publish",
+)
 
 
 def main(only: list[str]) -> int:

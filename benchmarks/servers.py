@@ -57,7 +57,12 @@ async def constant(_body: Evaluation) -> dict[str, bool]:
 
 @contextmanager
 def serving(
-    application: str, *, data: Path | None = None, factory: bool = False, settings: Mapping[str, str] | None = None
+    application: str,
+    *,
+    data: Path | None = None,
+    factory: bool = False,
+    settings: Mapping[str, str] | None = None,
+    workers: int = 1,
 ) -> Iterator[tuple[int, int]]:
     """Run an application under uvicorn. Gives its port and its process id."""
     with socket.socket() as probe:
@@ -72,6 +77,7 @@ def serving(
         "--no-proxy-headers",
         "--no-server-header",
         *(["--factory"] if factory else []),
+        *(["--workers", str(workers)] if workers > 1 else []),
     ]
     environment = {**os.environ, "OBLIK_DATA": str(data or ""), "OBLIK_DATABASE_URL": "", "PYTHONPATH": str(HERE)}
     environment |= settings or {}
