@@ -11,18 +11,22 @@ from fastapi import FastAPI
 from ledger.api.app import create_app as create_api
 from ledger.api.witness import create_app as create_witness_api
 from ledger.bootstrap import open_service, open_witness
+from ledger.services import traces
 from ledger.settings import settings_from, witness_settings_from
 from ledger.web import pages
 
 
-def create_app() -> FastAPI:
+def create_app() -> FastAPI | traces.Traced:
     """Make the application over the ledger that the environment's settings describe."""
-    service = open_service(settings_from(os.environ))
+    settings = settings_from(os.environ)
+    if settings.traces:
+        traces.start(service="oblik")
+    service = open_service(settings)
     app = create_api(service)
     pages.install(app, service)
     gc.collect()
     gc.freeze()  # what was made until here lives as long as the process: no collection has to look through it again
-    return app
+    return traces.Traced(app) if settings.traces else app
 
 
 def create_witness() -> FastAPI:

@@ -1,7 +1,8 @@
 """The composition root: the one place where settings, engine, keys, evaluator and sequencer are joined."""
 
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,15 +21,18 @@ from ledger.remote.witness import WitnessClient
 from ledger.services.decisions import Evaluator
 from ledger.services.distributing import Distribution
 from ledger.services.keys import read_all_keys, read_keys
+from ledger.services.metrics import Metrics
 from ledger.services.publishing import Publisher, check_published, publish
 from ledger.services.setup import read_opening
 from ledger.services.stamping import Stamping
 from ledger.services.streams import PeriodicSeal
 from ledger.services.tiles import CHECKPOINT
+from ledger.services.traces import BatchTraces
 from ledger.services.witness import Witness
 from ledger.services.witnessed import Witnessed, ask_what_they_remember, witness_clients
-from ledger.settings import Settings, WitnessSettings
+from ledger.settings import VERSION, Settings, WitnessSettings
 from ledger.storage.anchor import Anchor
+from ledger.storage.batch import Observer
 from ledger.storage.engine import open_engine
 from ledger.storage.leader import Leadership, leadership
 from ledger.storage.publication import Publication
@@ -59,6 +63,9 @@ class Service:
     origin: str
     owner: str
     clock: Clock
+    metrics: Metrics
+    draining: threading.Event = field(default_factory=threading.Event)
+    """Set once the process is to end: it still answers, and is not ready for more."""
 
     def close(self) -> None:
         """Finish what waits, and let go of the database."""
@@ -95,7 +102,9 @@ def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Servic
     distribution = Distribution(engine, tiles, _stamping(engine, settings, clock))
     if policy is not None:
         distribution.witnessed = Witnessed(engine, policy, clients, clock=clock, shown=distribution.shown)
-    sequencer = Sequencer(engine, evaluate=Evaluator(owner=opening.owner), clock=clock)
+    metrics = Metrics(version=VERSION)
+    observers: list[Observer] = [metrics, *([BatchTraces()] if settings.traces else [])]
+    sequencer = Sequencer(engine, evaluate=Evaluator(owner=opening.owner), clock=clock, observers=observers)
     every = timedelta(seconds=settings.seal_seconds)
     seal = PeriodicSeal(engine, sequencer.submit, owner=opening.owner, interval=every, clock=clock)
     return Service(
@@ -114,6 +123,7 @@ def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Servic
         origin=opening.origin,
         owner=opening.owner,
         clock=clock,
+        metrics=metrics,
     )
 
 

@@ -8,11 +8,13 @@ from ledger.errors import Misconfigured, show
 from ledger.keys import Token
 from ledger.keys.pkcs11 import DEFAULT_LABEL
 
+VERSION = "0.1.0"
 DEFAULT_DATA = Path("oblik-data")
 DEFAULT_PUBLISH_SECONDS = 1.0
 DEFAULT_TIMESTAMP_SECONDS = 3600.0
 DEFAULT_SEAL_SECONDS = 3600.0
 MAX_INTERVAL_SECONDS = 86_400.0
+LOG_FORMS = ("text", "json")
 WITNESS_DATABASE = "witness.db"
 
 TOKEN_VARIABLES = ("OBLIK_PKCS11_MODULE", "OBLIK_PKCS11_TOKEN", "OBLIK_PKCS11_PIN_FILE")
@@ -46,6 +48,13 @@ class Settings:
     seal_seconds: float = DEFAULT_SEAL_SECONDS
     """OBLIK_SEAL_SECONDS: how often all streams are sealed, where something was written."""
 
+    log_form: str = "text"
+    """OBLIK_LOG: `text` or `json`."""
+    drain_seconds: float = 0.0
+    """OBLIK_DRAIN_SECONDS: how long it says that it is not ready before it ends, for a balancer to notice."""
+    traces: bool = False
+    """OBLIK_TRACES: `1` for OpenTelemetry traces, which the variables of OpenTelemetry say where to send."""
+
     @property
     def anchor(self) -> Path:
         """The file that remembers the last checkpoint signed, apart from the database."""
@@ -73,16 +82,26 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         timestamp_urls=tuple(environment.get("OBLIK_TIMESTAMP_URLS", "").split()),
         seal_seconds=_seconds(environment, "OBLIK_SEAL_SECONDS", DEFAULT_SEAL_SECONDS),
         timestamp_seconds=_seconds(environment, "OBLIK_TIMESTAMP_SECONDS", DEFAULT_TIMESTAMP_SECONDS),
+        log_form=_one_of(environment, "OBLIK_LOG", LOG_FORMS),
+        drain_seconds=_seconds(environment, "OBLIK_DRAIN_SECONDS", 0.0, least=0.0),
+        traces=_one_of(environment, "OBLIK_TRACES", ("0", "1")) == "1",
     )
 
 
-def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+def _one_of(environment: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    text = environment.get(name) or known[0]
+    if text not in known:
+        raise Misconfigured(f"{name}={show(text)} is not known", help=f"one of {', '.join(known)}")
+    return text
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float, *, least: float = 1e-9) -> float:
     text = environment.get(name) or str(default)
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 < seconds <= MAX_INTERVAL_SECONDS:  # not a number is not in there either
+    if not least <= seconds <= MAX_INTERVAL_SECONDS:  # not a number is not in there either
         raise Misconfigured(f"{name}={show(text)} is not a number of seconds", help="above 0, at most 86400")
     return seconds
 

@@ -8,13 +8,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import Receive, Scope, Send
 
-from ledger.api import authzen, management, problems, reading, sealing, streams, tiles
+from ledger.api import authzen, management, operation, problems, reading, sealing, streams, tiles
 from ledger.api.openapi import EVALUATION, complete
 from ledger.bootstrap import Service
-
-VERSION = "0.1.0"
-
-UP = {"status": "ok"}
+from ledger.settings import VERSION
 
 
 class Application(FastAPI):
@@ -46,16 +43,9 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(tiles.router)
     app.include_router(sealing.router)
     app.include_router(streams.router)
-    app.get("/healthz", tags=["operation"], responses={200: {"content": {"application/json": {"example": UP}}}})(
-        _healthz
-    )
+    app.include_router(operation.router)
     _describe(app)
     return app
-
-
-async def _healthz() -> dict[str, str]:
-    """Tell that the process answers."""
-    return UP
 
 
 def _describe(app: FastAPI) -> None:

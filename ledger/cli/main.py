@@ -119,28 +119,14 @@ def serve(
     database_url: Url = None,
 ) -> None:
     """Serve the API and the pages until Ctrl-C."""
-    import uvicorn  # noqa: PLC0415 - offline commands start without it
-
-    from ledger.cli.patience import ServiceProtocol  # noqa: PLC0415 - likewise
+    from ledger.cli import logs, serving  # noqa: PLC0415 - offline commands start without a server
 
     settings = read_settings(data, database_url)
+    logs.configure(settings.log_form)
     check_schema(open_existing(settings.database_url))
     os.environ["OBLIK_DATA"], os.environ["OBLIK_DATABASE_URL"] = str(settings.data), settings.database_url
-    try:
-        uvicorn.run(
-            "ledger.asgi:create_app",
-            factory=True,
-            host=host,
-            port=port,
-            http=ServiceProtocol,
-            access_log=False,
-            log_level="warning",
-            proxy_headers=False,
-            server_header=False,
-        )
-    except SystemExit as error:  # uvicorn has said why
-        if error.code:
-            raise Misconfigured(f"the service did not start on {host}:{port}", help="is the port free?") from None
+    if not serving.serve(host, port, drain_seconds=settings.drain_seconds):
+        raise Misconfigured(f"the service did not start on {host}:{port}", help="is the port free?")
 
 
 @app.command()

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -75,6 +76,29 @@ class Question(Struct, frozen=True, gc=False):
     payload: Any
 
 
+class Timing(Struct, frozen=True):
+    """How a batch went, in seconds."""
+
+    waited: float
+    """For the head's lock."""
+    committed: float
+    """In COMMIT."""
+    evaluated_again: bool
+    """Whether the state had moved before the lock (I4)."""
+
+
+class Observer(Protocol):
+    """Is told of every batch, after it."""
+
+    def batch(self, answers: Sequence[Draft | OblikError], entries: int, timing: Timing) -> None:
+        """Take in a batch that was committed: what its questions got, and how many entries it has."""
+        ...
+
+    def failure(self) -> None:
+        """Take in a batch that is not known to be written."""
+        ...
+
+
 class BatchWriter:
     """Writes batches over one connection of its own, one at a time. Remembers where the ledger ended.
 
@@ -82,9 +106,16 @@ class BatchWriter:
     """
 
     def __init__(
-        self, engine: sa.Engine, *, evaluate: Evaluate, clock: Callable[[], datetime], hasty: bool = False
+        self,
+        engine: sa.Engine,
+        *,
+        evaluate: Evaluate,
+        clock: Callable[[], datetime],
+        observers: Sequence[Observer] = (),
+        hasty: bool = False,
     ) -> None:
-        self._engine, self._evaluate, self._clock, self.hasty = engine, evaluate, clock, hasty
+        self._engine, self._evaluate, self._clock, self._observers = engine, evaluate, clock, observers
+        self.hasty = hasty
         self._connection: sa.Connection | None = None
         self._streams: dict[str, StreamHead] = {}
         self._known_size = -1
@@ -96,10 +127,13 @@ class BatchWriter:
         questions = [ticket for ticket in batch if isinstance(ticket.work, Question)]
         payloads = [ticket.work.payload for ticket in questions]
         answers, basis = self._prepare(connection, payloads), self._state_seq
+        begun = perf_counter()
         with locked(connection):
             head = lock_head(connection)
+            got_it = perf_counter()
             tail = self._tail(connection, head)
-            if payloads and basis != tail.state_seq:
+            again = bool(payloads) and basis != tail.state_seq
+            if again:
                 answers = self._evaluate(connection, payloads, now=self._now(), state_seq=tail.state_seq)
             tail.preload({name for a in answers if isinstance(a, Draft) for name in a.event.streams()})
             for ticket, answer in zip(questions, answers, strict=True):
@@ -108,7 +142,24 @@ class BatchWriter:
                 if not isinstance(ticket.work, Question):
                     _run(connection, tail, ticket)
             tail.write(connection)
+            written = perf_counter()
+        timing = Timing(got_it - begun, perf_counter() - written, again)
         self._streams, self._known_size, self._state_seq = tail.remembered_streams(), tail.size, tail.state_seq
+
+        self._tell(lambda observer: observer.batch(answers, tail.size - head.size, timing))
+
+    def fail(self) -> None:
+        """Let go of the connection after a failure, and tell of it."""
+        self.forget()
+        self._tell(lambda observer: observer.failure())
+
+    def _tell(self, what: Callable[[Observer], None]) -> None:
+        """Tell the observers. Whatever goes wrong there, the batch is what it is."""
+        for observer in self._observers:
+            try:
+                what(observer)
+            except Exception as error:  # noqa: BLE001
+                log.warning("an observer of batches failed: %s: %s", type(error).__name__, error)
 
     def _prepare(self, connection: sa.Connection, payloads: list[Any]) -> Sequence[Draft | OblikError]:
         """Evaluate before the lock, as of the `state_seq` that was seen last: facts may be newer than it, never older.

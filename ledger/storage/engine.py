@@ -80,7 +80,11 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
 
 
 def _open_sqlite(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False})
+    engine = sa.create_engine(
+        url,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
+        hide_parameters=True,  # what is written stays out of errors, and so out of logs
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
@@ -101,7 +105,7 @@ def _open_sqlite_to_read(url: sa.URL) -> sa.Engine:
     query = {"mode": "ro", "uri": "true"}
     if not Path(f"{path}-wal").exists() and not os.access(path.parent, os.W_OK):
         query["immutable"] = "1"  # on a medium that cannot be written to, SQLite has to be told that nobody does
-    return sa.create_engine(url.set(database=f"file:{quote(str(path))}", query=query))
+    return sa.create_engine(url.set(database=f"file:{quote(str(path))}", query=query), hide_parameters=True)
 
 
 def _open_postgresql(url: sa.URL) -> sa.Engine:
@@ -115,6 +119,7 @@ def _open_postgresql(url: sa.URL) -> sa.Engine:
         url,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             **POSTGRES_LIVENESS,
             "options": " ".join(f"-c {name}={value}" for name, value in session.items()),

@@ -15,15 +15,16 @@ import asyncio
 import concurrent.futures
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from ledger.errors import OblikError, Unavailable
-from ledger.storage.batch import BatchWriter, Command, Draft, Evaluate, Question, Ticket
+from ledger.storage.batch import BatchWriter, Command, Draft, Evaluate, Observer, Question, Ticket
 from ledger.storage.engine import commits_locally, is_busy
 from ledger.storage.intake import Intake
 
@@ -45,9 +46,16 @@ who is alone is never kept waiting."""
 class Sequencer:
     """The only writer of this process. Thread-safe; answers threads and event loops alike."""
 
-    def __init__(self, engine: sa.Engine, *, evaluate: Evaluate, clock: Callable[[], datetime]) -> None:
-        self._writer = BatchWriter(engine, evaluate=evaluate, clock=clock)
-        self._on_loop = BatchWriter(engine, evaluate=evaluate, clock=clock, hasty=True)
+    def __init__(
+        self,
+        engine: sa.Engine,
+        *,
+        evaluate: Evaluate,
+        clock: Callable[[], datetime],
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        writer = partial(BatchWriter, engine, evaluate=evaluate, clock=clock, observers=observers)
+        self._writer, self._on_loop = writer(), writer(hasty=True)
         self._may_write_on_loop = commits_locally(engine)
         self._pen = threading.Lock()
         self._intake: Intake[Ticket[Any]] = Intake()
@@ -154,7 +162,7 @@ class Sequencer:
                 return False
             log.warning("a batch of %d is not known to be written: %s", len(batch), error)
             _refuse(batch, error)
-            writer.forget()
+            writer.fail()
         return True
 
 
