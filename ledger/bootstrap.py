@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ledger.errors import Malformed, Misconfigured, OblikError, Rejected
 from ledger.keys import load_keys
+from ledger.keys.tokens import TokenKeys, ensure_token_key
 from ledger.keys.witness import load_witness_keys
 from ledger.log.cosignature import parse_vkey
 from ledger.log.introduction import Introducer
@@ -27,6 +28,7 @@ from ledger.services.setup import read_opening
 from ledger.services.stamping import Stamping
 from ledger.services.streams import PeriodicSeal
 from ledger.services.tiles import CHECKPOINT
+from ledger.services.tokens import Tokens
 from ledger.services.traces import BatchTraces
 from ledger.services.witness import Witness
 from ledger.services.witnessed import Witnessed, ask_what_they_remember, witness_clients
@@ -66,6 +68,9 @@ class Service:
     metrics: Metrics
     draining: threading.Event = field(default_factory=threading.Event)
     """Set once the process is to end: it still answers, and is not ready for more."""
+    tokens: Tokens | None = None
+    """None where no URL is set, under which access tokens could be issued."""
+    client_cert_header: str = ""
 
     def close(self) -> None:
         """Finish what waits, and let go of the database."""
@@ -124,7 +129,18 @@ def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Servic
         owner=opening.owner,
         clock=clock,
         metrics=metrics,
+        tokens=_tokens(engine, settings, opening.owner, sequencer, clock),
+        client_cert_header=settings.client_cert_header,
     )
+
+
+def _tokens(engine: sa.Engine, settings: Settings, owner: str, sequencer: Sequencer, clock: Clock) -> Tokens | None:
+    if not settings.url:
+        return None
+    passphrase_file = settings.key_passphrase_file
+    ensure_token_key(settings.keys, now=clock(), passphrase_file=passphrase_file)
+    keys = TokenKeys(settings.keys, passphrase_file=passphrase_file)
+    return Tokens(engine, url=settings.url, owner=owner, keys=keys, submit=sequencer.submit, clock=clock)
 
 
 def _tell(distribution: Distribution, seal: PeriodicSeal, published: Publication) -> None:

@@ -5,6 +5,7 @@
     │   ├── Malformed            input is not of the form asked for; names the field by JSON pointer
     │   ├── TooLarge             input is over a named limit
     │   ├── Unauthenticated      no credential, or one that is unknown, expired or revoked
+    │   │   └── BadToken         a signed token is not what it claims; says which rule it breaks
     │   ├── Forbidden            a known caller may not do this
     │   ├── NotFound             the thing named does not exist, or is not the caller's to see
     │   ├── Gone                 the thing was there, and was erased for good
@@ -72,6 +73,15 @@ class TooLarge(Rejected):
 
 class Unauthenticated(Rejected):
     """No credential, or one that is unknown, expired or revoked. Which of these it was is not told."""
+
+
+class BadToken(Unauthenticated):
+    """A signed token is not what it claims. `reason` is one word for the record, `client` who it is known to be of."""
+
+    def __init__(self, reason: str, problem: str, *, client: str = "", help: str = "") -> None:
+        super().__init__(f"the token is not accepted: {problem}", help=help)
+        self.reason = reason
+        self.client = client
 
 
 class Forbidden(Rejected):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ledger.errors import Misconfigured, show
 from ledger.keys import Token
@@ -15,6 +16,7 @@ DEFAULT_TIMESTAMP_SECONDS = 3600.0
 DEFAULT_SEAL_SECONDS = 3600.0
 MAX_INTERVAL_SECONDS = 86_400.0
 LOG_FORMS = ("text", "json")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 WITNESS_DATABASE = "witness.db"
 
 TOKEN_VARIABLES = ("OBLIK_PKCS11_MODULE", "OBLIK_PKCS11_TOKEN", "OBLIK_PKCS11_PIN_FILE")
@@ -54,6 +56,10 @@ class Settings:
     """OBLIK_DRAIN_SECONDS: how long it says that it is not ready before it ends, for a balancer to notice."""
     traces: bool = False
     """OBLIK_TRACES: `1` for OpenTelemetry traces, which the variables of OpenTelemetry say where to send."""
+    url: str = ""
+    """OBLIK_URL: under which callers reach the service, `https://…`; without it no access token is issued or taken."""
+    client_cert_header: str = ""
+    """OBLIK_CLIENT_CERT_HEADER: in which the TLS proxy passes on a client's certificate; "": no header is believed."""
 
     @property
     def anchor(self) -> Path:
@@ -85,7 +91,19 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         log_form=_one_of(environment, "OBLIK_LOG", LOG_FORMS),
         drain_seconds=_seconds(environment, "OBLIK_DRAIN_SECONDS", 0.0, least=0.0),
         traces=_one_of(environment, "OBLIK_TRACES", ("0", "1")) == "1",
+        url=_url(environment),
+        client_cert_header=environment.get("OBLIK_CLIENT_CERT_HEADER", "").lower(),
     )
+
+
+def _url(environment: Mapping[str, str]) -> str:
+    """Read the service's own URL: over TLS, but on this machine, for trying things out."""
+    url = environment.get("OBLIK_URL", "").rstrip("/")
+    parts = urlsplit(url)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    if url and not (secure and parts.hostname and not parts.query and not parts.fragment and not parts.username):
+        raise Misconfigured(f"OBLIK_URL={show(url)} is not the URL of a service", help="`https://…`, without a query")
+    return url
 
 
 def _one_of(environment: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:

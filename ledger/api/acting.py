@@ -3,18 +3,20 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
+import sqlalchemy as sa
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from ledger.api.bearer import Shown, show_token
 from ledger.bootstrap import Service
 from ledger.errors import Unauthenticated
 from ledger.log.entry import format_time
-from ledger.services.caller import Caller, authenticate, hash_token
+from ledger.services.caller import Caller, authenticate
 from ledger.storage.transaction import Transaction
 
 T = TypeVar("T")
 
-bearer = HTTPBearer(auto_error=False, description="An API token: `Authorization: Bearer oblik_…`")
+bearer = HTTPBearer(auto_error=False, description="An API token, or an access token: `Authorization: Bearer …`")
 
 NO_TOKEN = "no API token was given"  # noqa: S105 - a sentence
 NO_TOKEN_HELP = "send `Authorization: Bearer oblik_…`"  # noqa: S105 - likewise
@@ -26,31 +28,35 @@ def service_of(request: Request) -> Service:
     return found
 
 
-def token_hash_of(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> str:
-    """Give the hash of the caller's token. Raises Unauthenticated where there is none."""
+ServiceOf = Annotated[Service, Depends(service_of)]
+
+
+def shown_by(
+    request: Request, service: ServiceOf, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Shown:
+    """Give what the request shows of its caller. Raises Unauthenticated where that is nothing, or not believed."""
     if credentials is None or not credentials.credentials:
         raise Unauthenticated(NO_TOKEN, help=NO_TOKEN_HELP)
-    return hash_token(credentials.credentials)
+    return show_token(service, credentials.credentials, request.scope["headers"])
 
 
-ServiceOf = Annotated[Service, Depends(service_of)]
-TokenHash = Annotated[str, Depends(token_hash_of)]
+ShownBy = Annotated[Shown, Depends(shown_by)]
 Verb = Callable[[Transaction, Caller], T]
 
 
 class Acting:
     """Runs verbs as one caller."""
 
-    def __init__(self, service: ServiceOf, token_hash: TokenHash) -> None:
+    def __init__(self, service: ServiceOf, shown: ShownBy) -> None:
         self.owner = service.owner
         self.service = service
-        self._token_hash = token_hash
+        self._shown = shown
 
     def __call__(self, verb: Verb[Any]) -> Awaitable[Any]:
         """Authenticate and run the verb in one transaction; give its result once that is committed."""
 
         def command(tx: Transaction) -> Any:
-            return verb(tx, authenticate(tx.connection, self._token_hash, now=tx.now))
+            return verb(tx, self._authenticate(tx.connection, tx.now))
 
         return self.service.sequencer.run(command)
 
@@ -58,7 +64,10 @@ class Acting:
         """Authenticate and read, on a connection of its own."""
         with self.service.engine.connect() as connection:
             now = format_time(self.service.clock())
-            return read(connection, authenticate(connection, self._token_hash, now=now))
+            return read(connection, self._authenticate(connection, now))
+
+    def _authenticate(self, connection: sa.Connection, now: str) -> Caller:
+        return authenticate(connection, self._shown.token_hash, now=now, access=self._shown.access)
 
 
 Act = Annotated[Acting, Depends(Acting)]

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import Receive, Scope, Send
 
-from ledger.api import authzen, management, operation, problems, reading, sealing, streams, tiles
+from ledger.api import authzen, management, oauth, operation, problems, reading, sealing, streams, tiles
 from ledger.api.openapi import EVALUATION, complete
 from ledger.bootstrap import Service
 from ledger.settings import VERSION
@@ -44,6 +44,8 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(sealing.router)
     app.include_router(streams.router)
     app.include_router(operation.router)
+    app.include_router(oauth.router)
+    app.include_router(oauth.published)
     _describe(app)
     return app
 

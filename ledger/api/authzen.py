@@ -17,11 +17,11 @@ from starlette.types import Receive, Scope, Send
 from ledger.access.explain import explain
 from ledger.access.request import MAX_REQUEST_BYTES, parse_request, wants_receipt
 from ledger.api.acting import NO_TOKEN, NO_TOKEN_HELP
+from ledger.api.bearer import show_token
 from ledger.api.problems import problem, problem_of
 from ledger.api.strict import check_announced, check_json
 from ledger.bootstrap import Service
 from ledger.errors import TooLarge, Unauthenticated
-from ledger.services.caller import hash_token
 from ledger.services.decisions import Answer, Question
 from ledger.services.receipts import Receipts
 
@@ -61,7 +61,7 @@ class DecisionPoint:
     """The ASGI application that answers evaluations. It stands before FastAPI: what it needs of a request is little."""
 
     def __init__(self, service: Service) -> None:
-        self._sequencer = service.sequencer
+        self._service, self._sequencer = service, service.sequencer
         self._receipts = Receipts(service.engine, service.publisher)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +74,7 @@ class DecisionPoint:
         request_id = headers.get(b"x-request-id")
         echoed = [] if request_id is None else [(b"x-request-id", request_id)]
         try:
-            body = await self._decide(headers, receive)
+            body = await self._decide(scope, headers, receive)
         except Exception as error:  # noqa: BLE001 - told apart, and logged where it is a fault, in one place
             response = problem_of(error)
             response.raw_headers.extend(echoed)
@@ -84,12 +84,13 @@ class DecisionPoint:
         await send({"type": "http.response.start", "status": 200, "headers": [JSON, length, *echoed]})
         await send({"type": "http.response.body", "body": body})
 
-    async def _decide(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        token_hash = _token_hash(headers.get(b"authorization", b"").decode("latin-1"))
+    async def _decide(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        token = _token(headers.get(b"authorization", b"").decode("latin-1"))
+        shown = show_token(self._service, token, scope["headers"])
         check_json(headers.get(b"content-type", b"").decode("latin-1"))
         body = await _read_body(headers, receive)
         asked, with_receipt = parse_request(body), wants_receipt(body)
-        seq, draft = await self._sequencer.ask(Question(token_hash, asked))
+        seq, draft = await self._sequencer.ask(Question(shown.token_hash, asked, shown.access))
         receipt = await self._receipts.make(seq) if with_receipt else None
         return render(seq, draft.answer, None if receipt is None else receipt.decode())
 
@@ -107,10 +108,10 @@ async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
     return body
 
 
-def _token_hash(authorization: str) -> str:
+def _token(authorization: str) -> str:
     if authorization[: len(BEARER)].lower() != BEARER:
         raise Unauthenticated(NO_TOKEN, help=NO_TOKEN_HELP)
-    return hash_token(authorization[len(BEARER) :].strip())
+    return authorization[len(BEARER) :].strip()
 
 
 def render(seq: int, answer: Answer, receipt: str | None = None) -> bytes:

@@ -67,9 +67,16 @@ async def issue_credential(body: m.Credential, act: Act) -> m.Issued:
     return m.Issued(seq=issued.seq, id=issued.id, token=issued.token, expires=issued.expires)
 
 
+@router.post("/credentials/keys", status_code=201, tags=["registry"])
+async def register_key(body: m.Key, act: Act) -> m.RegisteredKey:
+    """Register a system's public key, for access tokens (administrator of the owner, or of the organisation)."""
+    found = await act(lambda tx, by: registry.register_key(tx, by, act.owner, **body.model_dump()))
+    return m.RegisteredKey(seq=found.seq, id=found.id, kid=found.kid, expires=found.expires)
+
+
 @router.post("/credentials/{id}/revocation", status_code=201, tags=["registry"])
 async def revoke_credential(id: Name, body: m.Reason, act: Act) -> m.Written:
-    """End a token (administrator, security, or its holder)."""
+    """End a token or a registered key (administrator, security, or its holder)."""
     seq = await act(lambda tx, by: registry.revoke_credential(tx, by, act.owner, id=id, reason=body.reason))
     return m.Written(seq=seq)
 

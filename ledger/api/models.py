@@ -75,6 +75,23 @@ class Credential(Body):
     expires: Time = Field(examples=["2027-05-01T00:00:00.000000Z"])
 
 
+KEY_EXAMPLE = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+
+
+class Key(Body):
+    """A system's public key."""
+
+    id: Identifier = Field(examples=["acme-trainer-key-1"])
+    org: Identifier = Field(examples=["acme-jp"])
+    holder: Identifier = Field(examples=["trainer-1"])
+    scopes: Names = Field(examples=[["evaluate", "train"]])
+    expires: Time = Field(examples=["2027-05-01T00:00:00.000000Z"])
+    public_key: Annotated[dict[str, str], Field(max_length=12)] | Annotated[str, Field(max_length=4_096)] = Field(
+        examples=[KEY_EXAMPLE]
+    )
+    certificate_bound: bool = Field(default=False, examples=[False])
+
+
 class Reason(Body):
     """Why something is ended."""
 
@@ -304,6 +321,15 @@ class Issued(BaseModel):
     seq: int = Field(examples=[5])
     id: str = Field(examples=["koval-2026"])
     token: str = Field(examples=["oblik_…"])
+    expires: str = Field(examples=["2027-05-01T00:00:00.000000Z"])
+
+
+class RegisteredKey(BaseModel):
+    """A registered key. `id` is the OAuth client id, `kid` the key's thumbprint (RFC 7638)."""
+
+    seq: int = Field(examples=[6])
+    id: str = Field(examples=["acme-trainer-key-1"])
+    kid: str = Field(examples=["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"])
     expires: str = Field(examples=["2027-05-01T00:00:00.000000Z"])
 
 

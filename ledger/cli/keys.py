@@ -1,6 +1,7 @@
 """`oblik keys`: the operator changes the log's keys, on the machine that has them and the database."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from ledger.events.key_history import key_label
 from ledger.keys import BOTH, add_keys
 from ledger.keys.files import encrypt_keys
 from ledger.keys.pem import read_passphrase
+from ledger.keys.tokens import AHEAD, OVERLAP, create_token_key
 from ledger.log.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.log.note import ED25519
 from ledger.services.keys import Rotated, retire_key, rotate_keys
@@ -35,7 +37,7 @@ class Algorithm(StrEnum):
         return {self.ED25519: (ED25519,), self.ML_DSA_44: (ML_DSA_44_COSIGNATURE,), self.BOTH: BOTH}[self]
 
 
-keys = typer.Typer(no_args_is_help=True, help="Change the keys that sign the log's checkpoints.")
+keys = typer.Typer(no_args_is_help=True, help="Change the keys that sign the log's checkpoints, and access tokens.")
 
 
 @keys.command()
@@ -86,6 +88,19 @@ def encrypt(data: Data = None, database_url: Url = None) -> None:
     for path in encrypt_keys(settings.keys, passphrase):
         print(f"encrypted {path}")
     print("every key file is encrypted")
+
+
+@keys.command()
+def rotate_tokens(data: Data = None, database_url: Url = None) -> None:
+    """Make a new key for access tokens; every process takes it up by itself, once it has been published for a while."""
+    settings = read_settings(data, database_url)
+    path = create_token_key(settings.keys, now=wall_clock(), passphrase_file=settings.key_passphrase_file)
+    print(f"made {path}")
+    print(f"it signs in {_minutes(AHEAD)} minutes; the key before it is believed for {_minutes(OVERLAP)} more")
+
+
+def _minutes(time: timedelta) -> int:
+    return int(time.total_seconds() // 60)
 
 
 def _tell(rotated: Rotated) -> None:

@@ -18,6 +18,7 @@ from ledger.cli.verify import verify
 from ledger.errors import BadNote, Malformed, Misconfigured, OblikError, Unverified, show
 from ledger.governance.forms import check_identifier
 from ledger.keys import create_keys
+from ledger.keys.tokens import ensure_token_key
 from ledger.log.note import check_name, format_vkey
 from ledger.services import verifying
 from ledger.services.publishing import publish
@@ -96,6 +97,7 @@ def init(
     signers = create_keys(
         settings.keys, origin=origin, passphrase_file=settings.key_passphrase_file, token=settings.token
     )
+    ensure_token_key(settings.keys, now=wall_clock(), passphrase_file=settings.key_passphrase_file)
     vkeys = [format_vkey(signer) for signer in signers]
     opened = open_ledger(engine, origin=origin, owner=owner, administrator=administrator, vkeys=vkeys, now=wall_clock())
     print(f"ledger {origin} of {owner} is open; its database is {engine.url.render_as_string(hide_password=True)}")

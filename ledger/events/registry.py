@@ -73,9 +73,46 @@ class CredentialIssued(Event, frozen=True, kw_only=True):
         return (f"org:{self.org}",)
 
 
+@event("credential.key_registered")
+class CredentialKeyRegistered(Event, frozen=True, kw_only=True):
+    """A system's public key was registered: with what it signs, it gets access tokens of minutes (RFC 7523)."""
+
+    id: str
+    """Also the OAuth client id."""
+    org: str
+    holder: str
+    scopes: tuple[str, ...]
+    jwk: dict[str, str]
+    """The public key (RFC 7517), with nothing but the key: Ed25519 or P-256."""
+    jwk_thumbprint: str
+    """Its SHA-256 (RFC 7638) in base64url."""
+    expires: str
+    certificate_bound: bool = False
+    """Whether its access tokens work with the TLS certificate alone with which they were asked for (RFC 8705)."""
+
+    def streams(self) -> tuple[str, ...]:
+        return (f"org:{self.org}",)
+
+
+@event("authentication.failed", changes_state=False)
+class AuthenticationFailed(Event, frozen=True, kw_only=True):
+    """A signed token, or what was to be exchanged for one, was refused. Not each is recorded: see `unrecorded`."""
+
+    reason: str
+    """One word for the rule that it broke."""
+    client: str = ""
+    """Whose it was, or, where the signature is what is wrong, claimed to be; "" where no such client is known."""
+    org: str = ""
+    unrecorded: int = 0
+    """How many more this process refused since its last such entry."""
+
+    def streams(self) -> tuple[str, ...]:
+        return (f"org:{self.org}",) if self.org else ()
+
+
 @event("credential.revoked")
 class CredentialRevoked(Event, frozen=True, kw_only=True):
-    """A token stopped being one."""
+    """A token, or a registered key, stopped being one."""
 
     id: str
     org: str

@@ -2,6 +2,7 @@
 
 keys/log-ed25519.pem     signs checkpoints as C2SP signed-note type 0x01
 keys/log-ml-dsa-44.pem   signs them as C2SP tlog-cosignature type 0x06, for the decades to come
+keys/token-….pem         sign access tokens (`ledger.keys.tokens`), and nothing of the log
 
 A later key of a type has the next number in its name, `log-ed25519-2.pem`. Which of the files are in force the ledger
 says; a file's name says only which type of key it holds.
@@ -22,6 +23,7 @@ from ledger.log.note import ED25519, Ed25519Signer, format_vkey, split_vkey
 
 ED25519_FILE = "log-ed25519.pem"
 ML_DSA_FILE = "log-ml-dsa-44.pem"
+TOKEN_FILES = "token-*.pem"  # noqa: S105 - names of files
 NAMES = {ED25519: ED25519_FILE, ML_DSA_44_COSIGNATURE: ML_DSA_FILE}
 """The first file of each type of key."""
 
@@ -56,6 +58,14 @@ def _type_of(vkey: str) -> int:
     return kind
 
 
+def read_ed25519(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:
+    """Read an Ed25519 key. Raises Misconfigured."""
+    key = open_key(path, passphrase, WHOSE)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise Misconfigured(f"`{path}` does not hold an Ed25519 key")
+    return key
+
+
 def encrypt_keys(folder: Path, passphrase: bytes) -> list[Path]:
     """Write each key file anew, encrypted, in place of itself; those that are already are left. Gives what was written.
 
@@ -64,7 +74,7 @@ def encrypt_keys(folder: Path, passphrase: bytes) -> list[Path]:
     paths = [path for kind in NAMES for path in _files(folder, kind)]
     if not paths:
         raise Misconfigured(f"there is no key file in `{folder}`")
-    return encrypt_files(paths, passphrase, WHOSE)
+    return encrypt_files([*paths, *sorted(folder.glob(TOKEN_FILES))], passphrase, WHOSE)
 
 
 def _find(

@@ -1,7 +1,8 @@
-"""Who is calling, and what a caller may do. API tokens today; whatever authenticates later also yields a `Caller`.
+"""Who is calling, and what a caller may do. Whatever authenticates yields a `Caller`.
 
-A token is `oblik_` and 256 random bits. The ledger and the tables hold its SHA-256 only. A token is looked up in the
-same transaction that does what it asks for, so that none works after its revocation.
+An API token is `oblik_` and 256 random bits. The ledger and the tables hold its SHA-256 only. It is looked up in the
+same transaction that does what it asks for, so that none works after its revocation. An access token (`Access`) is
+verified before; the client that it names is looked up in just the same way, under `client:<id>`.
 """
 
 import hashlib
@@ -10,10 +11,11 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ledger.errors import Forbidden, Unauthenticated
 from ledger.storage.columns import load
-from ledger.storage.tables import CredentialRow, MemberRow, OrganisationRow, table
+from ledger.storage.tables import CLIENT_PREFIX, CredentialRow, MemberRow, OrganisationRow, table
 
 CREDENTIAL, MEMBER, ORGANISATION = table(CredentialRow), table(MemberRow), table(OrganisationRow)
 
@@ -35,6 +37,21 @@ ROLES = (
     "applicant",
 )
 """What a person may be in an organisation. `signatory` and `applicant` are roles in a partner."""
+
+
+class Access(Struct, frozen=True, gc=False):
+    """What a verified access token says: it gives no more than its client has, for a shorter time."""
+
+    client: str
+    scopes: frozenset[str]
+    expires: str
+    certificate: str = ""
+    """SHA-256, in base64url, of the TLS certificate without which it does not work (RFC 8705); "" for none."""
+
+    @property
+    def known_by(self) -> str:
+        """What its client is looked up by, where an API token is by its hash."""
+        return CLIENT_PREFIX + self.client
 
 
 class Caller(Struct, frozen=True, kw_only=True):
@@ -73,7 +90,10 @@ def hash_token(token: str) -> str:
 
 
 def read_callers(connection: sa.Connection, hashes: Iterable[str]) -> dict[str, Caller]:
-    """Read the callers behind token hashes; unknown and revoked ones are left out. Expiry is the caller's to check."""
+    """Read the callers behind token hashes, or clients (`Access.known_by`); unknown and revoked ones are left out.
+
+    Expiry is the caller's to check.
+    """
     query = (
         sa.select(CREDENTIAL, MEMBER.c.roles, ORGANISATION.c.status)
         .outerjoin(
@@ -85,9 +105,9 @@ def read_callers(connection: sa.Connection, hashes: Iterable[str]) -> dict[str, 
             ),
         )
         .outerjoin(ORGANISATION, ORGANISATION.c.id == CREDENTIAL.c.org)
-        .where(CREDENTIAL.c.token_sha256.in_(sorted(hashes)), CREDENTIAL.c.revoked_seq.is_(None))
+        .where(CREDENTIAL.c.known_by.in_(sorted(hashes)), CREDENTIAL.c.revoked_seq.is_(None))
     )
-    return {row.token_sha256: _caller(row) for row in connection.execute(query)}
+    return {row.known_by: _caller(row) for row in connection.execute(query)}
 
 
 def _caller(row: sa.Row[tuple[object, ...]]) -> Caller:
@@ -103,16 +123,16 @@ def _caller(row: sa.Row[tuple[object, ...]]) -> Caller:
     )
 
 
-def check_caller(caller: Caller | None, *, now: str) -> Caller:
-    """Raise Unauthenticated unless there is a caller whose token has not expired."""
-    if caller is None or caller.expires <= now:
+def check_caller(caller: Caller | None, *, now: str, access: Access | None = None) -> Caller:
+    """Raise Unauthenticated unless there is a caller whose token has not expired, nor its access token."""
+    if caller is None or caller.expires <= now or (access is not None and access.expires <= now):
         raise Unauthenticated("the token is unknown, expired or revoked", help="ask your administrator for a new one")
-    return caller
+    return caller if access is None else replace(caller, scopes=caller.scopes & access.scopes)
 
 
-def authenticate(connection: sa.Connection, token_hash: str, *, now: str) -> Caller:
-    """Find the caller behind a token's hash. Raises Unauthenticated."""
-    return check_caller(read_callers(connection, [token_hash]).get(token_hash), now=now)
+def authenticate(connection: sa.Connection, token_hash: str, *, now: str, access: Access | None = None) -> Caller:
+    """Find the caller behind a token's hash, or behind an access token. Raises Unauthenticated."""
+    return check_caller(read_callers(connection, [token_hash]).get(token_hash), now=now, access=access)
 
 
 def require_scope(caller: Caller, scope: str) -> None:

@@ -11,7 +11,7 @@ from ledger.access.policy import Policy, load_policy
 from ledger.access.request import Request
 from ledger.errors import Forbidden, OblikError, Unavailable
 from ledger.events.decisions import Asked, DecisionRecorded
-from ledger.services.caller import Caller, check_caller, read_callers, require_scope
+from ledger.services.caller import Access, Caller, check_caller, read_callers, require_scope
 from ledger.storage.batch import Draft
 from ledger.storage.facts import FactReader
 from ledger.storage.tables import PolicyRow, table
@@ -21,10 +21,11 @@ POLICY = table(PolicyRow)
 
 
 class Question(Struct, frozen=True, gc=False):
-    """A request, and the hash of the token it came with."""
+    """A request, and the hash of the token it came with; or the access token, and what its client is known by."""
 
     token_hash: str
     request: Request
+    access: Access | None = None
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -51,7 +52,7 @@ class Evaluator:
         """Answer each question, in order: a draft of its entry, or the error for its asker."""
         callers = self._read_callers(connection, {q.token_hash for q in questions}, state_seq)
         policy = self._policies.in_force(connection, state_seq=state_seq)
-        asking = [self._asker(callers[q.token_hash], q.request, policy, now) for q in questions]
+        asking = [self._asker(callers[q.token_hash], q, policy, now) for q in questions]
         may = [q.request for q, asker in zip(questions, asking, strict=True) if isinstance(asker, Caller)]
         # Facts are read for those alone who may ask: strangers must not fill the memory, nor cost queries.
         facts = iter(self._facts.gather(connection, may, state_seq=state_seq))
@@ -63,11 +64,11 @@ class Evaluator:
                 answers.append(asker)
         return answers
 
-    def _asker(self, caller: Caller | None, request: Request, policy: Policy | None, now: str) -> Caller | OblikError:
+    def _asker(self, caller: Caller | None, question: Question, policy: Policy | None, now: str) -> Caller | OblikError:
         """Give the caller where it may ask, or the error for it."""
         try:
-            known = check_caller(caller, now=now)
-            self._check_may_ask(known, request)
+            known = check_caller(caller, now=now, access=question.access)
+            self._check_may_ask(known, question.request)
             if policy is None:
                 raise Unavailable("no policy has been adopted, so nothing can be allowed", help="adopt a policy first")
         except OblikError as error:

@@ -1,17 +1,27 @@
 """Organisations, members and credentials: who exists, who acts for whom, and with what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from msgspec import Struct
 
 from ledger.errors import Conflict, Forbidden, Malformed, NotFound, show
 from ledger.events import registry
-from ledger.services.caller import ROLES, SCOPES, Caller, new_token, require_role
+from ledger.keys.jwt import PublicKey, parse_jwk, parse_public_pem
+from ledger.services.caller import ROLES, SCOPES, Caller, new_token, require_enrolled, require_role
 from ledger.storage.tables import CredentialRow, MemberRow, OrganisationRow, table
 from ledger.storage.transaction import Transaction
 
 CREDENTIAL, MEMBER, ORGANISATION = table(CredentialRow), table(MemberRow), table(OrganisationRow)
+
+
+class Registered(Struct, frozen=True):
+    """A registered key, by which its system is a client of `/oauth2/token`."""
+
+    seq: int
+    id: str
+    kid: str
+    expires: str
 
 
 class Issued(Struct, frozen=True):
@@ -97,6 +107,55 @@ def issue_credential(
     return Issued(tx.append(issued, caller.by), id, token, expires)
 
 
+def register_key(
+    tx: Transaction,
+    caller: Caller,
+    owner: str,
+    *,
+    id: str,
+    org: str,
+    holder: str,
+    scopes: Sequence[str],
+    expires: str,
+    public_key: Mapping[str, str] | str,
+    certificate_bound: bool,
+) -> Registered:
+    """Register a system's public key, a JWK or PEM: the owner's administrator does, or the system's organisation's own.
+
+    A key is registered once and for all: one that was revoked is not to come back under another name.
+    """
+    require_role(caller, "administrator", org=_registrar(caller, org, owner))
+    require_enrolled(caller)
+    get_organisation(tx, org)
+    _check_credential(tx, id=id, org=org, holder=holder, holder_type="system", scopes=scopes, expires=expires)
+    key = _public_key(public_key)
+    if tx.row(sa.select(CREDENTIAL.c.id).where(CREDENTIAL.c.jwk_thumbprint == key.kid)) is not None:
+        raise Conflict("this key is registered already, or was", help="make a new pair of keys")
+    registered = registry.CredentialKeyRegistered(
+        id=id,
+        org=org,
+        holder=holder,
+        scopes=tuple(sorted(set(scopes))),
+        jwk=key.jwk,
+        jwk_thumbprint=key.kid,
+        expires=expires,
+        certificate_bound=certificate_bound,
+    )
+    return Registered(tx.append(registered, caller.by), id, key.kid, expires)
+
+
+def _registrar(caller: Caller, org: str, owner: str) -> str:
+    """Name the organisation in which one has to have a role, to do something about a credential of `org`."""
+    return org if caller.org == org else owner
+
+
+def _public_key(given: Mapping[str, str] | str) -> PublicKey:
+    try:
+        return parse_public_pem(given) if isinstance(given, str) else parse_jwk(given)
+    except Malformed as error:
+        raise Malformed("/public_key", error.problem, help=error.help) from None
+
+
 def _check_credential(  # noqa: PLR0917
     tx: Transaction,
     id: str,
@@ -122,12 +181,12 @@ def _check_credential(  # noqa: PLR0917
 
 
 def revoke_credential(tx: Transaction, caller: Caller, owner: str, *, id: str, reason: str) -> int:
-    """End a token: an administrator's or security's to do, or its holder's own."""
+    """End a token or a key: for an administrator or security, of the owner or of its organisation; or its holder."""
     found = tx.row(CREDENTIAL.select().where(CREDENTIAL.c.id == id))
     if found is None:
         raise NotFound("credential", id)
     if id != caller.credential:
-        require_role(caller, "administrator", "security", org=owner)
+        require_role(caller, "administrator", "security", org=_registrar(caller, found.org, owner))
     if found.revoked_seq is not None:
         raise Conflict(f"credential {show(id)} was revoked by entry {found.revoked_seq}")
     return tx.append(registry.CredentialRevoked(id=id, org=found.org, reason=reason), caller.by)

@@ -24,7 +24,7 @@ P = TypeVar("P", bound=Projector)
 _projectors: dict[type[Event], Projector] = {}
 
 WITHOUT_TABLE: frozenset[type[Event]] = frozenset(
-    {decisions.DecisionRecorded, decisions.UseReported, decisions.UseAnomalous}
+    {decisions.DecisionRecorded, decisions.UseReported, decisions.UseAnomalous, registry.AuthenticationFailed}
 )
 """Kinds whose whole effect is that they are in the ledger."""
 
@@ -114,7 +114,30 @@ def _credential_issued(
         holder=event.holder,
         holder_type=event.holder_type,
         scopes=dump(event.scopes),
-        token_sha256=event.token_sha256,
+        known_by=event.token_sha256,
+        certificate_bound=False,
+        expires=event.expires,
+        revoked_seq=None,
+        seq=seq,
+    )
+
+
+@projector(registry.CredentialKeyRegistered)
+def _key_registered(
+    connection: sa.Connection, event: registry.CredentialKeyRegistered, seq: int, _by: dict[str, str]
+) -> None:
+    _insert(
+        connection,
+        t.CredentialRow,
+        id=event.id,
+        org=event.org,
+        holder=event.holder,
+        holder_type="system",
+        scopes=dump(event.scopes),
+        known_by=t.CLIENT_PREFIX + event.id,
+        jwk=dump(event.jwk),
+        jwk_thumbprint=event.jwk_thumbprint,
+        certificate_bound=event.certificate_bound,
         expires=event.expires,
         revoked_seq=None,
         seq=seq,

@@ -145,16 +145,25 @@ class MemberRow(SQLModel, table=True):
     seq: int = Field(sa_column=_index())
 
 
+CLIENT_PREFIX = "client:"
+"""Before the id of a client, where a token's hash would stand: no hash in hex has a colon."""
+
+
 class CredentialRow(SQLModel, table=True):
-    """An API token, by the hash of its bits."""
+    """An API token, by the hash of its bits, or a system's public key."""
 
     __tablename__ = "credential"
+    __table_args__ = (sa.Index("credential_by_key", "jwk_thumbprint", unique=True),)
     id: str = Field(sa_column=_text(key=True))
     org: str = Field(sa_column=_text())
     holder: str = Field(sa_column=_text())
     holder_type: str = Field(sa_column=_text())
     scopes: str = Field(sa_column=_text())
-    token_sha256: str = Field(sa_column=sa.Column(sa.Text(), nullable=False, unique=True))
+    known_by: str = Field(sa_column=sa.Column(sa.Text(), nullable=False, unique=True))
+    """The SHA-256 of a token in hex; `client:<id>` where it is a key."""
+    jwk: str | None = Field(default=None, sa_column=_text(null=True))
+    jwk_thumbprint: str | None = Field(default=None, sa_column=_text(null=True))
+    certificate_bound: bool = Field(default=False, sa_column=sa.Column(sa.Boolean(), nullable=False))
     expires: str = Field(sa_column=_text())
     revoked_seq: int | None = Field(default=None, sa_column=_index(null=True))
     seq: int = Field(sa_column=_index())
@@ -377,11 +386,26 @@ class SealedStreamRow(SQLModel, table=True):
     last_seq: int = Field(sa_column=_index())
 
 
+class UsedAssertionRow(SQLModel, table=True):
+    """A client assertion that was exchanged for an access token, until it ends: none is taken twice."""
+
+    __tablename__ = "used_assertion"
+    client: str = Field(sa_column=_text(key=True))
+    jti: str = Field(sa_column=_text(key=True))
+    ends: int = Field(
+        sa_column=sa.Column(sa.BigInteger().with_variant(sa.Integer(), "sqlite"), index=True, nullable=False)
+    )
+    """POSIX seconds."""
+
+
 LEDGER = (EntryRow, HeadRow, SubtreeRow, AttachmentRow, DisclosureRow)
 """What cannot be derived from anything else."""
 
 PUBLISHED = (PublicationRow, TimestampRow)
 """What was said of it to outsiders, and by them: later than its entries, by a thread of its own."""
+
+PASSING = (UsedAssertionRow,)
+"""What is kept for minutes, and means nothing after."""
 
 PROJECTIONS = (
     StreamRow,

@@ -100,6 +100,23 @@ EXAMPLES = (
         ),
         ADMINISTRATOR,
     ),
+    Example(
+        registry.CredentialKeyRegistered(
+            id="acme-trainer-key-1",
+            org="acme-jp",
+            holder="trainer-1",
+            scopes=("evaluate", "train"),
+            jwk={"crv": "Ed25519", "kty": "OKP", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+            jwk_thumbprint="kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+            expires="2027-05-01T00:00:00.000000Z",
+            certificate_bound=True,
+        ),
+        ADMINISTRATOR,
+    ),
+    Example(
+        registry.AuthenticationFailed(reason="replayed", client="acme-trainer-key-1", org="acme-jp", unrecorded=3),
+        {"org": "mod-ua", "system": "service"},
+    ),
     Example(registry.CredentialRevoked(id="acme-trainer-2026", org="acme-jp", reason="it stood in a log"), SECURITY),
     Example(
         rules.PurposesAdopted(

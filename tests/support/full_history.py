@@ -31,7 +31,9 @@ from ledger.events.decisions import Asked, DecisionRecorded, Quantity, UseAnomal
 from ledger.events.keys import LogKeyIntroduced, LogKeyRetired
 from ledger.events.promotion import PromotionProposed, PromotionRefused, PromotionVoted, WeightsPromoted
 from ledger.events.registry import (
+    AuthenticationFailed,
     CredentialIssued,
+    CredentialKeyRegistered,
     CredentialRevoked,
     LedgerOpened,
     MemberAppointed,
@@ -88,6 +90,16 @@ def _registry(world: World) -> Iterator[Event]:
         token_sha256=hash_token("new"),
         expires=LAST_DAY,
     )
+    yield CredentialKeyRegistered(
+        id="key-new",
+        org=NEW,
+        holder="trainer-9",
+        scopes=("evaluate",),
+        jwk={"crv": "Ed25519", "kty": "OKP", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        jwk_thumbprint="kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+        expires=LAST_DAY,
+    )
+    yield AuthenticationFailed(reason="signature", client="key-new", org=NEW)
     yield CredentialRevoked(id="credential-new", org=NEW, reason="test")
 
 

@@ -234,9 +234,9 @@ def adopt_policy(tx: Transaction) -> int:
     return tx.append(adopted, BY)
 
 
-def open_world(database_url: str, folder_: Path, *, clock: Clock | None = None) -> World:
-    """Open a ledger in an empty database and fill it."""
-    settings = Settings(data=folder_, database_url=database_url)
+def open_world(database_url: str, folder_: Path, *, clock: Clock | None = None, **more: str) -> World:
+    """Open a ledger in an empty database and fill it. `more` are settings."""
+    settings = Settings(data=folder_, database_url=database_url, **more)
     engine = open_engine(database_url)
     upgrade_schema(engine)
     signers = create_keys(settings.keys, origin=ORIGIN)
