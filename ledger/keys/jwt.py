@@ -186,10 +186,18 @@ def read_token(text: str) -> Token:
     if len(parts) != 3:  # noqa: PLR2004 - RFC 7515 §7.1; five are an encrypted token
         raise BadToken("malformed", "it is not three parts with dots between")
     header, claims = _object(parts[0], "header"), _object(parts[1], "claims")
+    _check_form(parts[2])  # the library accepts padding, by which one token would have several texts
     unknown = sorted(header.keys() - HEADER_NAMES)
     if unknown:
         raise BadToken("header", f"its header has {show(unknown[0])}", help="`alg`, `kid` and `typ`, and nothing else")
     return Token(text, header, claims)
+
+
+def _check_form(part: str) -> None:
+    try:
+        decode(part)
+    except ValueError:
+        raise BadToken("malformed", "its signature is not base64url") from None
 
 
 def _object(part: str, what: str) -> dict[str, Any]:
