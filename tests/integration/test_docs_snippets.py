@@ -16,7 +16,7 @@ GUIDES = ("docs/official.md", "docs/partner.md", "docs/auditor.md")
 @pytest.fixture(scope="module")
 def guided(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """Run all three guides in one terminal: the partner's goes on where the official's ends, and so on."""
-    snippets.require("bash", "curl", "jq")
+    snippets.require("bash", "curl", "jq", "openssl")
     pieces = [piece for guide in GUIDES for piece in snippets.blocks(snippets.read(guide), "sh")]
     return snippets.run(pieces, scratch=tmp_path_factory.mktemp("guides"))
 
