@@ -5,9 +5,10 @@ import sqlalchemy as sa
 
 from alembic import command
 from ledger.errors import Misconfigured
+from ledger.services.caller import hash_token, read_callers
 from ledger.storage.engine import locked, open_engine
 from ledger.storage.schema import alembic_config, check_schema, upgrade_schema
-from ledger.storage.tables import EntryRow, table
+from ledger.storage.tables import CredentialRow, EntryRow, table
 
 
 def test_migrations_and_tables_agree(engine):
@@ -38,6 +39,25 @@ def test_a_database_of_another_version_is_told_apart(engine, revision, message):
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
     with pytest.raises(Misconfigured, match=message):
         check_schema(engine)
+
+
+def test_tokens_of_before_work_after_0007(database_url):
+    """A credential of a database at 0005 is known by its token's hash afterwards, and is no key."""
+    engine = open_engine(database_url)
+    with engine.connect() as connection:
+        connection.execution_options(lock_head=True)
+        with connection.begin():
+            command.upgrade(alembic_config(connection), "0005")
+            connection.exec_driver_sql(
+                "INSERT INTO credential (id, org, holder, holder_type, scopes, token_sha256, expires, seq)"
+                f" VALUES ('c', 'o', 'h', 'system', '[]', '{hash_token('old')}', '2027', 3)"
+            )
+    upgrade_schema(engine)
+    with engine.connect() as connection:
+        caller = read_callers(connection, [hash_token("old")])[hash_token("old")]
+        row = connection.execute(sa.select(table(CredentialRow))).one()
+    assert (caller.credential, row.jwk, row.jwk_thumbprint, row.certificate_bound) == ("c", None, None, False)
+    engine.dispose()
 
 
 @pytest.mark.parametrize("statement", ["UPDATE entry SET data = data", "DELETE FROM entry"])

@@ -6,13 +6,14 @@ import hmac
 import json
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import jwt
 import pytest
 from clients import CERT_HEADER, URL, Client, b64, failures, p256, raw, seconds, unb64
+from commands import oblik
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
@@ -21,9 +22,11 @@ from served import Served, check_problem, evaluation, serving
 from world import OTHER, OWNER, PARTNER
 
 from ledger.bootstrap import open_service
+from ledger.errors import BadToken, Misconfigured
 from ledger.events.registry import MemberAppointed
-from ledger.keys.tokens import create_token_key
-from ledger.services.tokens import MAX_LIVE_ASSERTIONS
+from ledger.keys.tokens import create_token_key, load_token_keys
+from ledger.services.tokens import ASSERTION_TYPE, GRANT_TYPE, MAX_LIVE_ASSERTIONS, USED, TokenRequest
+from ledger.settings import settings_from
 
 PATH = "/access/v1/evaluation"
 CERTIFICATE, ANOTHER = (f":{base64.b64encode(der).decode()}:" for der in (b"certificate 1", b"certificate 2"))
@@ -256,9 +259,6 @@ def test_an_assertion_is_taken_once_by_all_processes(on_each_engine):
 
 
 def _race(services, assertion: str) -> list[str]:
-    from ledger.errors import BadToken
-    from ledger.services.tokens import ASSERTION_TYPE, GRANT_TYPE, TokenRequest
-
     asked = TokenRequest(grant_type=GRANT_TYPE, assertion_type=ASSERTION_TYPE, assertion=assertion)
     proved = [service.tokens.prove(asked) for service in services]
     together, outcomes = threading.Barrier(len(services)), []
@@ -287,8 +287,6 @@ def test_used_assertions_are_bounded_and_forgotten(api):
     rows = [{"client": client.id, "jti": str(n), "ends": ends} for n in range(MAX_LIVE_ASSERTIONS)]
 
     def fill(tx) -> None:
-        from ledger.services.tokens import USED
-
         tx.connection.execute(USED.insert(), rows)
 
     api.world.service.sequencer.submit(fill).result(30)
@@ -623,6 +621,37 @@ def test_a_deleted_key_is_believed_no_more(api):
     api.world.clock.now += timedelta(seconds=31)
     assert status(api, token) == 401
     assert status(api, client.token()) == 200
+
+
+def test_the_operator_makes_keys_by_command(tmp_path):
+    """`init` makes the first, `keys rotate-tokens` the next, `keys encrypt` encrypts them with the others."""
+    ledger = ("--origin", "test.example/oblik", "--owner", OWNER, "--administrator", "v.melnyk")
+    assert oblik("init", *ledger, "--data", tmp_path / "data", cwd=tmp_path).returncode == 0
+    (first,) = (tmp_path / "data" / "keys").glob("token-*.pem")
+    create_token_key(first.parent, now=datetime(2020, 1, 1, tzinfo=UTC))
+    first.unlink()  # the next one is not made in the same second
+    rotated = oblik("keys", "rotate-tokens", "--data", tmp_path / "data", cwd=tmp_path)
+    assert "it signs in 15 minutes; the key before it is believed for 60 more" in rotated.stdout
+    assert len(load_token_keys(first.parent)) == 2
+    secret = tmp_path / "passphrase"
+    secret.write_text("0123456789abcdef0123456789abcdef\n", encoding="utf-8")
+    secret.chmod(0o600)
+    setting = {"OBLIK_KEY_PASSPHRASE_FILE": str(secret)}
+    assert oblik("keys", "encrypt", "--data", tmp_path / "data", cwd=tmp_path, env=setting).stdout.count("token-") == 2
+    assert len(load_token_keys(first.parent, passphrase_file=secret)) == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://ledger.mod.example", "ledger.mod.example", "https://", "https://x/?a=1", "https://x/#a", "https://u@x/"],
+)
+def test_the_services_url_is_one(url):
+    """Over TLS, but on this machine; without a query; a slash at its end is left out."""
+    with pytest.raises(Misconfigured, match="is not the URL of a service"):
+        settings_from({"OBLIK_URL": url})
+    assert settings_from({"OBLIK_URL": "https://ledger.mod.example/oblik/"}).url == "https://ledger.mod.example/oblik"
+    assert settings_from({"OBLIK_URL": "http://127.0.0.1:8080"}).url == "http://127.0.0.1:8080"
+    assert settings_from({"OBLIK_CLIENT_CERT_HEADER": "Client-Cert"}).client_cert_header == "client-cert"
 
 
 # The record of failures -----------------------------------------------------------------------------------------------
