@@ -1,4 +1,4 @@
-"""Every parser of bytes from outside that the log has, behind one face: for the fuzzer, and for what has to be refused.
+"""Every parser of bytes from outside that the log has, and of tokens, behind one face: for the fuzzer, and for tests.
 
 A reader takes any bytes. It raises an OblikError, or returns: then it has found that what was read gives the very same
 bytes when it is written again, and means what it may mean. Anything else that it raises is a fault of ours. A parser
@@ -10,9 +10,11 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from receipts import ENTRIES, ESTONIA, JAPAN, LOG, LOG_PQ, POLAND, POLICY, fork_of, hashes_of, note_of, receipt_of
 
 from ledger.errors import Malformed
+from ledger.keys.jwt import check_token, public_key, read_token, sign_token
 from ledger.log import canonical
 from ledger.log.checkpoint import format_checkpoint, parse_checkpoint
 from ledger.log.codec import format_base64, parse_base64url
@@ -157,7 +159,21 @@ def read_logs(data: bytes) -> None:
     assert all(parse_logs(data).values())
 
 
+TOKEN_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+TOKEN = sign_token({"iss": "us", "n": {"a": [1, None]}}, TOKEN_KEY, typ="test+jwt", kid="1")
+
+
+def read_a_token(data: bytes) -> None:
+    """Hold that nobody but its key's owner makes a token."""
+    key = public_key(TOKEN_KEY.public_key())
+    token = read_token(_text(data))
+    token.header.pop("kid", None)
+    check_token(token, key, types=("test+jwt",))
+    _same(data, TOKEN.encode())
+
+
 READERS: dict[str, Callable[[bytes], None]] = {
+    "token": read_a_token,
     "bundle": read_bundle,
     "canonical": read_canonical,
     "checkpoint": read_checkpoint,
@@ -188,6 +204,7 @@ def _export(*stamps: tuple[bytes, bytes]) -> bytes:
 
 
 SEEDS: dict[str, list[bytes]] = {
+    "token": [TOKEN.encode()],
     "logs": [f"# trusted\nlog {format_vkey(LOG)}\nlog {format_vkey(LOG_PQ)}\n".encode()],
     "witnessing": [
         format_add_checkpoint(0, [], note_of(LOG)),
