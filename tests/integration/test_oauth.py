@@ -25,6 +25,7 @@ from ledger.bootstrap import open_service
 from ledger.errors import BadToken, Misconfigured
 from ledger.events.registry import MemberAppointed
 from ledger.keys.tokens import create_token_key, load_token_keys
+from ledger.services import tokens
 from ledger.services.tokens import ASSERTION_TYPE, GRANT_TYPE, MAX_LIVE_ASSERTIONS, USED, TokenRequest
 from ledger.settings import settings_from
 
@@ -506,6 +507,24 @@ def test_a_token_of_our_own_for_something_else_is_refused(shared, header, claims
     problem = check_problem(shared.served.post(PATH, ours.sign({**head, **header}, changed), evaluation()), 401)
     assert detail in problem["detail"]
     assert status(shared.served, ours.sign(head, said)) == 200
+
+
+def test_a_token_is_verified_once_and_not_many_are_remembered(api, monkeypatch):
+    """A token that is shown again costs no signature; beyond the limit what was remembered is forgotten, and works."""
+    checked = []
+    monkeypatch.setattr(tokens, "MAX_REMEMBERED", 3)
+    check = tokens.check_token
+    monkeypatch.setattr(
+        tokens, "check_token", lambda token, *more, **named: (checked.append(token.text), check(token, *more, **named))
+    )
+    client = Client(api)
+    client.register()
+    shown = [client.token() for _ in range(5)]
+    checked.clear()
+    assert {status(api, shown[0]) for _ in range(3)} == {200}
+    assert checked == [shown[0]]
+    assert {status(api, token) for token in shown * 2} == {200}
+    assert len(api.world.service.tokens._verified) <= 3
 
 
 def test_without_a_url_nothing_is_issued_or_taken(tmp_path):
