@@ -8,7 +8,19 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import Receive, Scope, Send
 
-from ledger.api import authzen, management, oauth, operation, problems, reading, sealing, streams, tiles
+from ledger.api import (
+    authzen,
+    explanations,
+    management,
+    oauth,
+    operation,
+    policies,
+    problems,
+    reading,
+    sealing,
+    streams,
+    tiles,
+)
 from ledger.api.openapi import EVALUATION, complete
 from ledger.bootstrap import Service
 from ledger.settings import VERSION
@@ -39,6 +51,8 @@ def create_app(service: Service) -> FastAPI:
     problems.install(app)
     app.state.decision_point = authzen.DecisionPoint(service)
     app.include_router(management.router)
+    app.include_router(policies.router)
+    app.include_router(explanations.router)
     app.include_router(reading.router)
     app.include_router(tiles.router)
     app.include_router(sealing.router)

@@ -90,7 +90,7 @@ async def adopt_purposes(body: m.Purposes, act: Act) -> m.Written:
 
 @router.post("/policies", status_code=201, tags=["rules"])
 async def adopt_policy(body: m.Policy, act: Act) -> m.Written:
-    """Put a decision policy in force (security)."""
+    """Put the first decision policy in force (security). From then on, others are proposed."""
     return m.Written(seq=await act(lambda tx, by: rules.adopt_policy(tx, by, act.owner, **body.model_dump())))
 
 

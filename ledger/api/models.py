@@ -144,6 +144,36 @@ class Policy(Body):
     rows: Document = Field(examples=["p, *, *, not grant_current, deny, …"])
 
 
+DRY_RUN_EXAMPLE = '{"cases":[],"decisions":0,"format":"oblik-dry-run/1",…}'
+
+
+class PolicyProposal(Policy):
+    """A decision policy to be put in place of the one in force, with the document of its dry-run."""
+
+    id: Identifier = Field(examples=["raw-for-evaluation"])
+    dry_run: Document = Field(
+        examples=[DRY_RUN_EXAMPLE], description="what `oblik policy dry-run --json FILE` wrote, byte for byte"
+    )
+
+
+class PolicyProposed(BaseModel):
+    """An open proposal, and who has to agree."""
+
+    seq: int = Field(examples=[24])
+    id: str = Field(examples=["raw-for-evaluation"])
+    digest: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    quorum: list[str] = Field(examples=[["legal", "security"]])
+
+
+class PolicyVoted(BaseModel):
+    """A vote, and what came of it."""
+
+    seq: int = Field(examples=[26])
+    outcome: str = Field(examples=["adopted"])
+    missing_roles: list[str] = Field(examples=[[]])
+    adopted_seq: int | None = Field(default=None, examples=[27])
+
+
 class SecurityPolicy(Body):
     """A security policy of labels (SPIF 2.1), as XML."""
 

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from ledger.bootstrap import load_signers, wall_clock
-from ledger.cli import monitor, receipt, sealing, streams, witness
+from ledger.cli import monitor, policy, receipt, sealing, streams, witness
+from ledger.cli.explain import explain
 from ledger.cli.keys import keys
 from ledger.cli.offline import new_file, open_existing, open_source, progress_bar
 from ledger.cli.options import Data, Url, read_settings, shortened
@@ -44,6 +45,8 @@ app.add_typer(witness.app, name="witness")
 app.add_typer(keys, name="keys")
 app.add_typer(sealing.app, name="disclosure")
 app.add_typer(streams.app, name="stream")
+app.add_typer(policy.app, name="policy")
+app.command()(explain)
 app.command("monitor")(monitor.monitor)
 app.add_typer(monitor.evidence_app, name="evidence")
 errors = Console(stderr=True, highlight=False)
@@ -157,12 +160,14 @@ app.command()(verify)
 @app.command()
 def replay(
     source: Annotated[str, typer.Argument(help="A database (file or URL) or an exported file.")],
+    since: Annotated[int, typer.Option(min=0, help="Index of the first decision to derive.")] = 0,
+    until: Annotated[int | None, typer.Option(min=1, help="Index after the last; without it, all.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Derive every decision again, from entries and attachments alone."""
+    """Derive every decision again, or those of a range, from entries and attachments alone."""
     with open_source(source) as reopen, progress_bar("replaying", hidden=quiet) as progress:
         progress.expect(reopen().size)
-        _, replayed = verifying.replay(reopen, progress=progress.advance)
+        _, replayed = verifying.replay(reopen, progress=progress.advance, since=since, until=until)
     for kind, count in replayed.unknown.items():
         errors.print(f"warning: {count} entries of kind {kind} are not known here, and were replayed as nothing")
     for finding in replayed.findings:

@@ -45,6 +45,9 @@ FOR_CLASS = {
 
 FOR_PROMOTION = ("engineering", "ethics", "legal", "security")
 
+FOR_POLICY = ("legal", "security")
+"""Who has to agree to another decision policy: those who answer for what it permits, and for what it lets out."""
+
 MIN_ROLES = 2
 """Fewer would let someone act alone."""
 
@@ -88,6 +91,11 @@ def quorum_for_access(tier: str, purpose_class: str) -> Quorum:
 def quorum_for_promotion() -> Quorum:
     """Give the board that moves weights a stage on."""
     return Quorum(roles=FOR_PROMOTION)
+
+
+def quorum_for_policy() -> Quorum:
+    """Give the roles that decide on a change of the decision policy."""
+    return Quorum(roles=FOR_POLICY)
 
 
 def tally(quorum: Quorum, votes: Iterable[Vote], *, barred: Collection[str]) -> Tally:

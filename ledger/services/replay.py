@@ -3,6 +3,9 @@
 The fold runs over a fresh SQLite database in memory, through the projectors that the live tables were written by. For
 each recorded decision the request, facts and policy of that moment are put together and decided on again; whatever
 differs from what was recorded is a finding.
+
+Of a range [since, until), the state is folded from the first entry on, decisions before `since` are not derived, and
+entries from `until` on are not looked at.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +15,10 @@ from msgspec import Struct
 from sqlalchemy.pool import StaticPool
 from sqlmodel import SQLModel
 
-from ledger.access.decide import decide
+from ledger.access.decide import Decision, decide
+from ledger.access.facts import Facts
+from ledger.access.policy import Policy
+from ledger.access.request import Request
 from ledger.events import event_of, replayable
 from ledger.events.decisions import DecisionRecorded
 from ledger.log.entry import Entry
@@ -33,16 +39,37 @@ class Replayed(Struct, frozen=True, kw_only=True):
     """What a replay found."""
 
     entries: int
+    """Those that were folded."""
     decisions: int
+    """Those that were derived again."""
     findings: Sequence[Finding]
     unknown: dict[str, int]
     """Kinds that this version does not know, replayed as nothing."""
 
 
-class Replay:
-    """Folds entries in order, deriving decisions again as they come."""
+class Derived(Struct, frozen=True, kw_only=True):
+    """A recorded decision, and all that it was derived from again."""
 
-    def __init__(self, attachments: Iterable[Attachment]) -> None:
+    seq: int
+    event: DecisionRecorded
+    request: Request
+    facts: Facts
+    policy: Policy
+    decision: Decision
+
+
+class Replay:
+    """Folds entries in order, deriving decisions again as they come, and gives `each` to whoever reads along."""
+
+    def __init__(
+        self,
+        attachments: Iterable[Attachment],
+        *,
+        since: int = 0,
+        until: int | None = None,
+        each: Callable[[Derived], None] | None = None,
+    ) -> None:
+        self._since, self._until, self._each = since, until, each
         engine = sa.create_engine("sqlite://", poolclass=StaticPool)
         SQLModel.metadata.create_all(engine)
         self._connection = engine.connect()
@@ -60,12 +87,12 @@ class Replay:
 
     def add(self, entry: Entry) -> None:
         """Take the next entry. Raises BadEntry where its body is not of its kind."""
+        if self._until is not None and entry.seq >= self._until:
+            return
         self._entries += 1
         event = event_of(entry) if replayable(entry) else None
         if isinstance(event, DecisionRecorded):
-            self._pending.append((entry.seq, event))
-            if len(self._pending) >= MAX_PENDING:
-                self._settle()
+            self._put_off(entry.seq, event)
         elif event is None or event.CHANGES_STATE:
             self._settle()
             self._fold.apply(entry)
@@ -75,6 +102,12 @@ class Replay:
                 self._state_seq, self._unknown = entry.seq, set()
         else:
             self._fold.apply(entry)
+
+    def _put_off(self, seq: int, event: DecisionRecorded) -> None:
+        if seq >= self._since:
+            self._pending.append((seq, event))
+        if len(self._pending) >= MAX_PENDING:
+            self._settle()
 
     def finish(self) -> Replayed:
         """Derive what is pending, and tell what was found."""
@@ -99,9 +132,14 @@ class Replay:
                 self._findings.append(Finding(seq, "was decided before any policy was adopted"))
                 continue
             state_seq = event.state_seq if event.state_seq in self._unknown else self._state_seq
-            derived = record(request, found, decide(request, found, policy, event.evaluated_at), state_seq)
+            decision = decide(request, found, policy, event.evaluated_at)
+            derived = record(request, found, decision, state_seq)
             if derived != event:
                 self._findings.append(Finding(seq, _difference(event, derived)))
+            if self._each is not None:
+                self._each(
+                    Derived(seq=seq, event=event, request=request, facts=found, policy=policy, decision=decision)
+                )
         self._pending.clear()
 
 

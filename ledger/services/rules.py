@@ -1,4 +1,7 @@
-"""Adopting rules: purposes, the decision policy, and the security policies of labels. Each was checked before."""
+"""Adopting rules: purposes, the decision policy, and the security policies of labels. Each was checked before.
+
+The first decision policy of a ledger is adopted here; others are proposed (`ledger.services.policies`).
+"""
 
 from collections.abc import Sequence
 
@@ -8,10 +11,10 @@ from ledger.events import rules
 from ledger.governance.purposes import Node, PurposeTree, parse_tree
 from ledger.governance.spif import SecurityPolicy, parse_spif
 from ledger.services.caller import Caller, require_role
-from ledger.storage.tables import PurposeRow, SecurityPolicyRow, table
+from ledger.storage.tables import PolicyRow, PurposeRow, SecurityPolicyRow, table
 from ledger.storage.transaction import Transaction
 
-PURPOSE, SECURITY_POLICY = table(PurposeRow), table(SecurityPolicyRow)
+PURPOSE, POLICY, SECURITY_POLICY = table(PurposeRow), table(PolicyRow), table(SecurityPolicyRow)
 
 INDISPENSABLE = (
     "subject_in_good_standing",
@@ -36,8 +39,18 @@ def adopt_purposes(tx: Transaction, caller: Caller, owner: str, *, nodes: Sequen
 
 
 def adopt_policy(tx: Transaction, caller: Caller, owner: str, *, name: str, model: str, rows: str) -> int:
-    """Put a decision policy in force. Its texts are kept beside the ledger, by digest, for replay."""
+    """Put the ledger's first decision policy in force. Its texts are kept beside the ledger, by digest, for replay."""
     require_role(caller, "security", org=owner)
+    policy = check_policy(name, model, rows)
+    if tx.row(POLICY.select()) is not None:
+        raise Conflict("a policy is in force", help="propose another one, with its dry-run, for a quorum to adopt")
+    model_sha256, rows_sha256 = attach_policy(tx, model, rows)
+    adopted = rules.PolicyAdopted(name=name, digest=policy.digest, model_sha256=model_sha256, rows_sha256=rows_sha256)
+    return tx.append(adopted, caller.by)
+
+
+def check_policy(name: str, model: str, rows: str) -> Policy:
+    """Load a policy that may be adopted. Raises Malformed or TooLarge."""
     policy = load_policy(name, model, rows)
     missing = [clause for clause in INDISPENSABLE if clause not in _everywhere(policy)]
     if missing:
@@ -46,13 +59,12 @@ def adopt_policy(tx: Transaction, caller: Caller, owner: str, *, name: str, mode
             f"nothing denies every action and tier where {show(missing[0])} does not hold",
             help=f"add a row `p, *, *, not {missing[0]}, deny, …`",
         )
-    adopted = rules.PolicyAdopted(
-        name=name,
-        digest=policy.digest,
-        model_sha256=tx.attach(model.encode(), "text/plain"),
-        rows_sha256=tx.attach(rows.encode(), "text/csv"),
-    )
-    return tx.append(adopted, caller.by)
+    return policy
+
+
+def attach_policy(tx: Transaction, model: str, rows: str) -> tuple[str, str]:
+    """Keep a policy's texts beside the ledger. Returns the SHA-256 of each, in hex."""
+    return tx.attach(model.encode(), "text/plain"), tx.attach(rows.encode(), "text/csv")
 
 
 def _everywhere(policy: Policy) -> set[str]:

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import UNSET, Struct
 
-from ledger.errors import BadEntry, Unverified
+from ledger.errors import BadEntry, Malformed, Unverified, show
 from ledger.events import CATALOGUE, event_of, replayable
 from ledger.events.key_history import KeyHistory
 from ledger.events.registry import LedgerOpened
@@ -21,7 +21,7 @@ from ledger.log.merkle import hash_leaf
 from ledger.log.note import parse_note
 from ledger.log.verify import Replica, Span
 from ledger.services.parts import Place, Run, part_reader, verify_run
-from ledger.services.replay import Replay, Replayed
+from ledger.services.replay import Derived, Replay, Replayed
 from ledger.services.sealing import NOTHING_SEALED, SealedFields, Sealing
 from ledger.services.setup import read_opening
 from ledger.services.sources import Attachment, End, Source
@@ -277,12 +277,32 @@ def _opening(entry: Entry) -> LedgerOpened:
     return event
 
 
-def replay(source: Callable[[], Source], *, progress: Progress | None = None) -> tuple[Verified, Replayed]:
-    """Verify a ledger, then derive every decision again. Opens `source` twice: attachments come last in a file."""
-    verified, attachments = verify(source())
-    replayed = Replay(attachments)
+def replay(
+    source: Callable[[], Source],
+    *,
+    progress: Progress | None = None,
+    since: int = 0,
+    until: int | None = None,
+    each: Callable[[Derived], None] | None = None,
+) -> tuple[Verified, Replayed]:
+    """Verify a ledger, then derive the decisions of [since, until) again, and give `each` to whoever reads along.
+
+    Opens `source` twice: attachments come last in a file. Raises Malformed where the ledger ends before `until`.
+    """
+    verified, attachments = verify(source(), watched=() if until is None else (until,))
+    check_range(since, until, verified.size)
+    replayed = Replay(attachments, since=since, until=until, each=each)
     verify(source(), each=replayed.add, progress=progress)
     return verified, replayed.finish()
+
+
+def check_range(since: int, until: int | None, size: int) -> None:
+    """Raise Malformed where [since, until) is not within a ledger of `size` entries."""
+    end = size if until is None else until
+    if not 0 < end <= size:
+        raise Malformed("--until", f"{show(end)} is not within the ledger, which has {size:,} entries")
+    if not 0 <= since <= end:
+        raise Malformed("--since", f"{show(since)} is not an index up to {end:,}")
 
 
 @contextmanager

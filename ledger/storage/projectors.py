@@ -190,14 +190,46 @@ def _path(nodes: dict[str, Node], node: Node) -> list[Node]:
 @projector(rules.PolicyAdopted)
 def _policy_adopted(connection: sa.Connection, event: rules.PolicyAdopted, seq: int, _by: dict[str, str]) -> None:
     row = {
-        "slot": "access",
         "name": event.name,
         "digest": event.digest,
         "model_sha256": event.model_sha256,
         "rows_sha256": event.rows_sha256,
         "seq": seq,
     }
-    upsert(connection, t.table(t.PolicyRow), [row])
+    upsert(connection, t.table(t.PolicyRow), [{"slot": "access", **row}])
+    upsert(connection, t.table(t.AdoptedPolicyRow), [row])
+    proposals = t.table(t.PolicyProposalRow)
+    adopted = (proposals.c.digest == event.digest) & (proposals.c.status == "open")
+    connection.execute(proposals.update().where(adopted), {"status": "adopted", "seq": seq})
+
+
+@projector(rules.PolicyProposed)
+def _policy_proposed(connection: sa.Connection, event: rules.PolicyProposed, seq: int, _by: dict[str, str]) -> None:
+    _insert(
+        connection,
+        t.PolicyProposalRow,
+        id=event.id,
+        name=event.name,
+        digest=event.digest,
+        model_sha256=event.model_sha256,
+        rows_sha256=event.rows_sha256,
+        dry_run_sha256=event.dry_run_sha256,
+        replaces=event.replaces,
+        quorum=dump(event.quorum),
+        proposed_by=event.proposed_by,
+        status="open",
+        seq=seq,
+    )
+
+
+@projector(rules.PolicyVoted)
+def _policy_voted(connection: sa.Connection, event: rules.PolicyVoted, seq: int, by: dict[str, str]) -> None:
+    _vote(connection, by, matter=f"policy:{event.proposal}", role=event.role, vote=event.vote, seq=seq)
+
+
+@projector(rules.PolicyRefused)
+def _policy_refused(connection: sa.Connection, event: rules.PolicyRefused, seq: int, _by: dict[str, str]) -> None:
+    _update(connection, t.PolicyProposalRow, "id", event.proposal, status="refused", seq=seq)
 
 
 @projector(rules.SecurityPolicyAdopted)

@@ -197,6 +197,35 @@ class PolicyRow(SQLModel, table=True):
     seq: int = Field(sa_column=_index())
 
 
+class AdoptedPolicyRow(SQLModel, table=True):
+    """A decision policy that was in force at some time, by digest: where its texts are."""
+
+    __tablename__ = "adopted_policy"
+    digest: str = Field(sa_column=_text(key=True))
+    name: str = Field(sa_column=_text())
+    model_sha256: str = Field(sa_column=_text())
+    rows_sha256: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+    """Its latest adoption."""
+
+
+class PolicyProposalRow(SQLModel, table=True):
+    """open → adopted or refused."""
+
+    __tablename__ = "policy_proposal"
+    id: str = Field(sa_column=_text(key=True))
+    name: str = Field(sa_column=_text())
+    digest: str = Field(sa_column=_text())
+    model_sha256: str = Field(sa_column=_text())
+    rows_sha256: str = Field(sa_column=_text())
+    dry_run_sha256: str = Field(sa_column=_text())
+    replaces: str = Field(sa_column=_text())
+    quorum: str = Field(sa_column=_text())
+    proposed_by: str = Field(sa_column=_text())
+    status: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
 class SecurityPolicyRow(SQLModel, table=True):
     """A security policy (SPIF) by which labels are read."""
 
@@ -414,6 +443,8 @@ PROJECTIONS = (
     CredentialRow,
     PurposeRow,
     PolicyRow,
+    AdoptedPolicyRow,
+    PolicyProposalRow,
     SecurityPolicyRow,
     DatasetRow,
     ResourceRow,

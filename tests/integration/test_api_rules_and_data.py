@@ -74,15 +74,6 @@ def test_each_rule_has_its_roles(shared_api, path, body, allowed):
         shared_api.refused(403, path, token, body)
 
 
-def test_a_policy_is_adopted_by_digest(api):
-    """The entry names the digests of both texts, and the next decision the policy's."""
-    seq = api.ok("policies", "security", POLICY)["seq"]
-    body = api.entries(seq)[0].body
-    digests = [hashlib.sha256(POLICY[name].encode()).hexdigest() for name in ("model", "rows")]
-    assert digests == [body["model_sha256"], body["rows_sha256"]]
-    assert body["digest"] == api.decide()["context"]["policy"]
-
-
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [

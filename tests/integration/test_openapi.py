@@ -121,6 +121,7 @@ def test_a_field_without_its_required_ones_is_invalid(document):
 def test_examples_are_of_the_form_that_the_service_takes(document, shared_api):
     """Sent as they are, examples are never malformed, where they stand for no document and no earlier decision."""
     documents = {"/api/v1/policies", "/api/v1/security-policies", "/api/v1/weights", "/api/v1/datasets/{id}/versions"}
+    documents.add("/api/v1/policy-proposals")
     documents.add("/api/v1/runs")  # its decision has to be one
     for name, operation in operations(document):
         method, _, path = name.partition(" ")

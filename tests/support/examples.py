@@ -138,6 +138,24 @@ EXAMPLES = (
         rules.PolicyAdopted(name="dataset_access", digest="8" * 64, model_sha256="9" * 64, rows_sha256="a" * 64),
         SECURITY,
     ),
+    Example(
+        rules.PolicyProposed(
+            id="raw-for-evaluation",
+            name="dataset_access",
+            digest="c" * 64,
+            model_sha256="9" * 64,
+            rows_sha256="d" * 64,
+            dry_run_sha256="e" * 64,
+            replaces="8" * 64,
+            quorum=("legal", "security"),
+            proposed_by="mod-ua/o.koval",
+        ),
+        STEWARD,
+    ),
+    Example(
+        rules.PolicyVoted(proposal="raw-for-evaluation", role="security", vote="refuse", note="too wide"), SECURITY
+    ),
+    Example(rules.PolicyRefused(proposal="raw-for-evaluation"), SECURITY),
     Example(rules.SecurityPolicyAdopted(name="EXAMPLE", spif_sha256="b" * 64), SECURITY),
     Example(
         data.DatasetRegistered(id="uav-thermal", owner="mod-ua", title="Тепловізійні знімки з дронів, 2025"), STEWARD

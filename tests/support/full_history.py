@@ -40,7 +40,14 @@ from ledger.events.registry import (
     OrganisationEnrolled,
     OrganisationProposed,
 )
-from ledger.events.rules import PolicyAdopted, PurposesAdopted, SecurityPolicyAdopted
+from ledger.events.rules import (
+    PolicyAdopted,
+    PolicyProposed,
+    PolicyRefused,
+    PolicyVoted,
+    PurposesAdopted,
+    SecurityPolicyAdopted,
+)
 from ledger.events.sealing import FieldDisclosed, FieldErased
 from ledger.events.sharing import (
     AccessRefused,
@@ -106,7 +113,21 @@ def _registry(world: World) -> Iterator[Event]:
 def _rules() -> Iterator[Event]:
     yield PurposesAdopted(nodes=(Node(id="humanitarian", cls="humanitarian", en="Work", uk="Робота"),))
     yield SecurityPolicyAdopted(name="EXAMPLE", spif_sha256="55" * 32)
-    yield PolicyAdopted(name="dataset_access", digest="66" * 32, model_sha256="77" * 32, rows_sha256="88" * 32)
+    texts = {"name": "dataset_access", "model_sha256": "77" * 32, "rows_sha256": "88" * 32}
+    for name, digest in (("policy-8", "65" * 32), ("policy-9", "66" * 32)):
+        yield PolicyProposed(
+            id=name,
+            digest=digest,
+            dry_run_sha256="99" * 32,
+            replaces="64" * 32,
+            quorum=("legal", "security"),
+            proposed_by=f"{OWNER}/o.koval",
+            **texts,
+        )
+    yield PolicyVoted(proposal="policy-8", role="legal", vote="refuse")
+    yield PolicyRefused(proposal="policy-8")
+    yield PolicyVoted(proposal="policy-9", role="legal", vote="approve")
+    yield PolicyAdopted(digest="66" * 32, **texts)
 
 
 def _data() -> Iterator[Event]:

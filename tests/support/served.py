@@ -143,9 +143,9 @@ def evaluation(**changes: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(database_url: str, folder: Path, **more: str) -> Iterator[Served]:
+def serving(database_url: str, folder: Path, *, policy: bool = True, **more: str) -> Iterator[Served]:
     """Open a world in an empty database and serve it on a free port of this machine. `more` are settings."""
-    world = open_world(database_url, folder, **more)
+    world = open_world(database_url, folder, policy=policy, **more)
     listener = socket.create_server(("127.0.0.1", 0))  # it listens from here on: whoever connects early waits
     server = uvicorn.Server(uvicorn.Config(create_app(world.service), log_level="critical", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="served")

@@ -234,8 +234,10 @@ def adopt_policy(tx: Transaction) -> int:
     return tx.append(adopted, BY)
 
 
-def open_world(database_url: str, folder_: Path, *, clock: Clock | None = None, **more: str) -> World:
-    """Open a ledger in an empty database and fill it. `more` are settings."""
+def open_world(
+    database_url: str, folder_: Path, *, clock: Clock | None = None, policy: bool = True, **more: str
+) -> World:
+    """Open a ledger in an empty database and fill it; without a `policy`, nothing can be asked. `more` are settings."""
     settings = Settings(data=folder_, database_url=database_url, **more)
     engine = open_engine(database_url)
     upgrade_schema(engine)
@@ -251,6 +253,7 @@ def open_world(database_url: str, folder_: Path, *, clock: Clock | None = None, 
     )
     engine.dispose()
     made = World(open_service(settings, clock=ticking), settings, ticking, opened.token)
-    made.service.sequencer.submit(adopt_policy).result(30)
+    if policy:
+        made.service.sequencer.submit(adopt_policy).result(30)
     made.append(*history())
     return made
