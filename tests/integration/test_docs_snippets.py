@@ -91,6 +91,36 @@ def test_the_auditors_commands_print_what_the_guide_shows(guided):
     assert re.search(r"^oblik: does not verify: entry \d+: ", guided.stderr, re.MULTILINE)
 
 
+def test_the_comparison_of_policies_is_as_shown(guided):
+    """The mistake in the official's copy of the policy is told in the sentence that the guide shows."""
+    assert shown("docs/official.md", "wider: ").search(guided.stdout)
+
+
+def test_the_voters_dry_run_has_the_digest_of_the_proposal(guided):
+    """Run again from an export, over the same entries, the dry-run has the digest in the entry; it is then adopted."""
+    again, recorded = re.search(
+        r"^dry-run: ([0-9a-f]{64})\nentry:   ([0-9a-f]{64})$", guided.stdout, re.MULTILINE
+    ).groups()
+    assert recorded == again
+    assert [answer["outcome"] for answer in printed(guided) if "adopted_seq" in answer] == ["pending", "adopted"]
+
+
+def test_the_partners_explanations_say_what_would_change_them(guided):
+    """The allow is explained on the facts it was made on; a request that was not asked names its way out."""
+    told = [value for value in printed(guided) if "derived" in value or "outlook" in value]
+    assert {"outcome": "allow", "derived": "facts"} in told
+    (asked,) = (value for value in told if "hypothetical" in value)
+    assert (asked["outcome"], asked["outlook"]["instead"]["fields"]) == ("deny", ["country"])
+
+
+def test_the_auditors_explanation_names_the_clause(guided):
+    """The deny that the auditor has explained fails at the prohibition, and says who could change that."""
+    assert re.search(r"^  FAILS  purpose_not_prohibited \(entries \d+\)$", guided.stdout, re.MULTILINE)
+    assert re.search(
+        r"^what would turn it \(no smaller set does\): .*purpose_not_prohibited", guided.stdout, re.MULTILINE
+    )
+
+
 def test_the_auditors_chain_by_hand_holds(guided):
     """The hash that the auditor computes with `sha256sum` is the `prev` of the next entry."""
     (by_hand, prev) = re.search(r"^([0-9a-f]{64})  -\n(.+)$", guided.stdout, re.MULTILINE).groups()
