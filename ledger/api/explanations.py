@@ -14,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from ledger.access.request import MAX_REQUEST_BYTES, parse_request
-from ledger.api.acting import ServiceOf, TokenHash
+from ledger.api.acting import ServiceOf, ShownBy
 from ledger.api.management import PROBLEMS
 from ledger.api.openapi import EVALUATION
 from ledger.api.reading import told
@@ -66,10 +66,12 @@ EXAMPLE: dict[str, Any] = {
 
 
 @router.get("/{id}", response_class=Response, responses=told(JSON, EXAMPLE, "the decision, explained"))
-def explanation(id: Index, service: ServiceOf, token_hash: TokenHash) -> Response:
+def explanation(id: Index, service: ServiceOf, shown: ShownBy) -> Response:
     """Explain a decision by its index, to whom it was about (scope `evaluate` or `read`) and the owner's readers."""
     now = format_time(service.clock())
-    found = explaining.explain_decision(service.engine, token_hash, service.owner, seq=id, now=now)
+    found = explaining.explain_decision(
+        service.engine, shown.token_hash, service.owner, seq=id, now=now, access=shown.access
+    )
     return Response(msgspec.json.encode(found), media_type=JSON)
 
 
@@ -81,10 +83,11 @@ def explanation(id: Index, service: ServiceOf, token_hash: TokenHash) -> Respons
     ),
     openapi_extra={"requestBody": EVALUATION["post"]["requestBody"]},
 )
-async def hypothetical(request: Request, service: ServiceOf, token_hash: TokenHash) -> Response:
+async def hypothetical(request: Request, service: ServiceOf, shown: ShownBy) -> Response:
     """Explain what an evaluation would be answered now (scope `evaluate`). Nothing is recorded, and nothing allowed."""
     check_json(request.headers.get("content-type", ""))
-    question = Question(token_hash, parse_request(await read_body(request, limit=MAX_REQUEST_BYTES)))
+    asked = parse_request(await read_body(request, limit=MAX_REQUEST_BYTES))
+    question = Question(shown.token_hash, asked, shown.access)
     now = format_time(service.clock())
     found = await run_in_threadpool(explaining.explain_request, service.engine, question, service.owner, now=now)
     return Response(msgspec.json.encode(found), media_type=JSON)

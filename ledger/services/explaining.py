@@ -30,7 +30,7 @@ from ledger.errors import BadEntry, NotFound, OblikError, Unavailable
 from ledger.events import event_of, replayable
 from ledger.events.decisions import DecisionRecorded
 from ledger.log.entry import parse_entry
-from ledger.services.caller import Caller, authenticate
+from ledger.services.caller import Access, Caller, authenticate
 from ledger.services.decisions import Answer, Evaluator, Question, asked_again, record
 from ledger.services.replay import Derived
 from ledger.services.sources import Source
@@ -67,13 +67,15 @@ class Explained(Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: tuple[str, ...] = ()
 
 
-def explain_decision(engine: sa.Engine, token_hash: str, owner: str, *, seq: int, now: str) -> Explained:
+def explain_decision(
+    engine: sa.Engine, token_hash: str, owner: str, *, seq: int, now: str, access: Access | None = None
+) -> Explained:
     """Explain a decision on record, to the organisation that it was about and to the owner's readers.
 
     Raises NotFound for others, whether there is such a decision or not.
     """
     with snapshot(engine) as connection:
-        caller = authenticate(connection, token_hash, now=now)
+        caller = authenticate(connection, token_hash, now=now, access=access)
         event = _recorded(connection, seq)
         if event is None or not _may_see(caller, event, owner):
             raise NotFound("decision", seq)
