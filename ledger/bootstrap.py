@@ -32,7 +32,7 @@ from ledger.services.tokens import Tokens
 from ledger.services.traces import BatchTraces
 from ledger.services.witness import Witness
 from ledger.services.witnessed import Witnessed, ask_what_they_remember, witness_clients
-from ledger.settings import VERSION, Settings, WitnessSettings
+from ledger.settings import DEFAULT_URL, VERSION, Settings, WitnessSettings
 from ledger.storage.anchor import Anchor
 from ledger.storage.batch import Observer
 from ledger.storage.engine import open_engine
@@ -66,6 +66,8 @@ class Service:
     owner: str
     clock: Clock
     metrics: Metrics
+    url: str
+    requests_per_second: int
     draining: threading.Event = field(default_factory=threading.Event)
     """Set once the process is to end: it still answers, and is not ready for more."""
     tokens: Tokens | None = None
@@ -131,6 +133,8 @@ def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Servic
         metrics=metrics,
         tokens=_tokens(engine, settings, opening.owner, sequencer, clock),
         client_cert_header=settings.client_cert_header,
+        url=settings.url or DEFAULT_URL,
+        requests_per_second=settings.requests_per_second,
     )
 
 

@@ -4,9 +4,11 @@
     ├── Rejected                 the caller's doing; the caller can mend it
     │   ├── Malformed            input is not of the form asked for; names the field by JSON pointer
     │   ├── TooLarge             input is over a named limit
+    │   ├── TooOften             more requests than a caller may make in a second; says when to come back
     │   ├── Unauthenticated      no credential, or one that is unknown, expired or revoked
     │   │   └── BadToken         a signed token is not what it claims; says which rule it breaks
     │   ├── Forbidden            a known caller may not do this
+    │   │   └── NotScoped        its token was issued for something else
     │   ├── NotFound             the thing named does not exist, or is not the caller's to see
     │   ├── Gone                 the thing was there, and was erased for good
     │   └── Conflict             the thing's present state does not permit this
@@ -71,6 +73,14 @@ class TooLarge(Rejected):
         self.limit = limit
 
 
+class TooOften(Rejected):
+    """A caller made more requests than it may in a second. `retry_after` is in seconds."""
+
+    def __init__(self, per_second: float, *, retry_after: int) -> None:
+        super().__init__(f"over the limit of {per_second:,.0f} requests a second", help="ask less often")
+        self.retry_after = retry_after
+
+
 class Unauthenticated(Rejected):
     """No credential, or one that is unknown, expired or revoked. Which of these it was is not told."""
 
@@ -86,6 +96,10 @@ class BadToken(Unauthenticated):
 
 class Forbidden(Rejected):
     """A known caller may not do this."""
+
+
+class NotScoped(Forbidden):
+    """The caller's token was issued for something else."""
 
 
 class NotFound(Rejected):

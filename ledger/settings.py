@@ -1,5 +1,6 @@
 """Settings: one frozen class for the ledger, one for a witness, from the environment; `ledger.bootstrap` reads them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,11 @@ DEFAULT_SEAL_SECONDS = 3600.0
 MAX_INTERVAL_SECONDS = 86_400.0
 LOG_FORMS = ("text", "json")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+DEFAULT_URL = "http://127.0.0.1:8080"
+DEFAULT_REQUESTS_PER_SECOND = 5_000
+"""Of one caller to one process: about half of what a process answers, so that none can take it for itself alone."""
+
+MAX_REQUESTS_PER_SECOND = 1_000_000
 WITNESS_DATABASE = "witness.db"
 
 TOKEN_VARIABLES = ("OBLIK_PKCS11_MODULE", "OBLIK_PKCS11_TOKEN", "OBLIK_PKCS11_PIN_FILE")
@@ -60,6 +66,8 @@ class Settings:
     """OBLIK_URL: under which callers reach the service, `https://…`; without it no access token is issued or taken."""
     client_cert_header: str = ""
     """OBLIK_CLIENT_CERT_HEADER: in which the TLS proxy passes on a client's certificate; "": no header is believed."""
+    requests_per_second: int = DEFAULT_REQUESTS_PER_SECOND
+    """OBLIK_REQUESTS_PER_SECOND: how many requests a caller may make; over it, 429."""
 
     @property
     def anchor(self) -> Path:
@@ -93,16 +101,22 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         traces=_one_of(environment, "OBLIK_TRACES", ("0", "1")) == "1",
         url=_url(environment),
         client_cert_header=environment.get("OBLIK_CLIENT_CERT_HEADER", "").lower(),
+        requests_per_second=_requests_per_second(environment),
     )
 
 
 def _url(environment: Mapping[str, str]) -> str:
-    """Read the service's own URL: over TLS, but on this machine, for trying things out."""
-    url = environment.get("OBLIK_URL", "").rstrip("/")
-    parts = urlsplit(url)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
-    if url and not (secure and parts.hostname and not parts.query and not parts.fragment and not parts.username):
-        raise Misconfigured(f"OBLIK_URL={show(url)} is not the URL of a service", help="`https://…`, without a query")
+    """Read the address, "" where it is not set; in the clear it may be of this machine alone."""
+    url = environment.get("OBLIK_URL", "").removesuffix("/")
+    try:
+        parts = urlsplit(url)
+        plain = parts.scheme == "http" and parts.hostname in LOOPBACK
+        is_origin = bool(parts.hostname) and url == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
+        is_origin = is_origin and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none, or a bracket that is not closed
+        plain = is_origin = False
+    if url and not (is_origin and (plain or parts.scheme == "https")):
+        raise Misconfigured(f"OBLIK_URL={show(url)} is not an address", help="https://<host>, without a path")
     return url
 
 
@@ -111,6 +125,13 @@ def _one_of(environment: Mapping[str, str], name: str, known: tuple[str, ...]) -
     if text not in known:
         raise Misconfigured(f"{name}={show(text)} is not known", help=f"one of {', '.join(known)}")
     return text
+
+
+def _requests_per_second(environment: Mapping[str, str]) -> int:
+    text = environment.get("OBLIK_REQUESTS_PER_SECOND") or str(DEFAULT_REQUESTS_PER_SECOND)
+    if not re.fullmatch("[1-9][0-9]{0,6}", text) or int(text) > MAX_REQUESTS_PER_SECOND:
+        raise Misconfigured(f"OBLIK_REQUESTS_PER_SECOND={show(text)} is not a rate", help="a number from 1 to 1000000")
+    return int(text)
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float, *, least: float = 1e-9) -> float:

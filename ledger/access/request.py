@@ -10,13 +10,13 @@ or a `system` of one as `<organisation>/<name>`. Unknown fields are ignored, as 
 standard asks. A key that stands twice in one object is refused: what was checked and what was meant could differ.
 """
 
-import json
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from ledger.access.shape import TOO_DEEP_HELP, check_shape
 from ledger.access.vocabulary import ACTIONS, ENVIRONMENTS, RESOURCE_TYPES, SUBJECT_TYPES, TIERS
 from ledger.errors import Malformed, TooLarge, show
 
@@ -27,7 +27,7 @@ MAX_ID_CHARACTERS = 128
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _COUNTRY = re.compile(r"[A-Z]{3}")
-_PLACE = re.compile(r" - at `\$\.?([a-z.]*)`$")
+_PLACE = re.compile(r" - at `\$\.?([a-z_.]*)`$")
 
 
 class Request(Struct, frozen=True, kw_only=True, gc=False):
@@ -51,18 +51,24 @@ Properties = dict[str, msgspec.Raw] | UnsetType
 """Checked to be an object (AuthZEN 1.0 §5), and not read: no clause depends on it."""
 
 
-class _Subject(Struct, frozen=True, gc=False):
+class Subject(Struct, frozen=True, gc=False):
+    """Who would use it (AuthZEN 1.0 §5.1)."""
+
     type: Literal["organisation", "system"]
     id: str
     properties: Properties = UNSET
 
 
-class _Action(Struct, frozen=True, gc=False):
+class Action(Struct, frozen=True, gc=False):
+    """What would be done with it."""
+
     name: Literal["train", "tune", "evaluate", "check_interoperability", "improve", "infer", "read_metadata"]
     properties: Properties = UNSET
 
 
-class _Resource(Struct, frozen=True, gc=False):
+class Resource(Struct, frozen=True, gc=False):
+    """What would be used."""
+
     type: Literal["dataset", "weights"]
     id: str
     properties: Properties = UNSET
@@ -73,17 +79,19 @@ class _Environment(Struct, frozen=True, gc=False):
     country: str
 
 
-class _Context(Struct, frozen=True, gc=False):
+class Context(Struct, frozen=True, gc=False):
+    """For what, at which tier, and where."""
+
     purpose: str
     tier: Literal["metadata", "aggregate", "synthetic", "derived", "redacted", "raw"]
     environment: _Environment
 
 
 class _Evaluation(Struct, frozen=True, gc=False):
-    subject: _Subject
-    action: _Action
-    resource: _Resource
-    context: _Context
+    subject: Subject
+    action: Action
+    resource: Resource
+    context: Context
 
 
 _decoder = msgspec.json.Decoder(_Evaluation)
@@ -118,12 +126,12 @@ def parse_request(data: bytes) -> Request:
     try:
         asked = _decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise _malformed(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed("", f"the request is not JSON: {error}") from None
+        raise malformed(str(error)) from None
+    except NOT_JSON as error:
+        raise not_json(error) from None
     if data.count(b":") > REQUIRED_KEYS:
-        _check_keys(data)
-    return _request(asked)
+        check_shape(data)
+    return request_of(asked.subject, asked.action, asked.resource, asked.context)
 
 
 def wants_receipt(data: bytes) -> bool:
@@ -133,35 +141,50 @@ def wants_receipt(data: bytes) -> bool:
     try:
         return _receipt_decoder.decode(data).context.receipt
     except msgspec.ValidationError as error:
-        raise _malformed(str(error)) from None
+        raise malformed(str(error)) from None
 
 
-def _request(asked: _Evaluation) -> Request:
-    context, environment = asked.context, asked.context.environment
-    _check_id(asked.subject.id, "/subject/id")
-    _check_id(asked.resource.id, "/resource/id")
-    _check_id(context.purpose, "/context/purpose")
-    if not _COUNTRY.fullmatch(environment.country):
-        raise Malformed(
-            "/context/environment/country",
-            f"{show(environment.country)} is not an ISO 3166-1 alpha-3 code",
-            help="three capital letters, for example UKR",
-        )
+def request_of(subject: Subject, action: Action, resource: Resource, context: Context) -> Request:
+    """Give the flat form of four entities. Raises Malformed."""
     return Request(
-        subject_type=asked.subject.type,
-        subject_id=asked.subject.id,
-        org=_org(asked.subject),
-        action=asked.action.name,
-        resource_type=asked.resource.type,
-        resource_id=asked.resource.id,
-        purpose=context.purpose,
+        subject_type=subject.type,
+        subject_id=subject.id,
+        org=check_subject(subject),
+        action=action.name,
+        resource_type=resource.type,
+        resource_id=check_resource(resource),
+        purpose=check_context(context),
         tier=context.tier,
-        environment=environment.kind,
-        country=environment.country,
+        environment=context.environment.kind,
+        country=context.environment.country,
     )
 
 
-def _org(subject: _Subject) -> str:
+def check_subject(subject: Subject) -> str:
+    """Check what its type does not say. Gives the organisation. Raises Malformed."""
+    _check_id(subject.id, "/subject/id")
+    return _org(subject)
+
+
+def check_resource(resource: Resource) -> str:
+    """Check what its type does not say. Gives the id. Raises Malformed."""
+    _check_id(resource.id, "/resource/id")
+    return resource.id
+
+
+def check_context(context: Context) -> str:
+    """Check what its type does not say. Gives the purpose. Raises Malformed."""
+    _check_id(context.purpose, "/context/purpose")
+    if not _COUNTRY.fullmatch(context.environment.country):
+        raise Malformed(
+            "/context/environment/country",
+            f"{show(context.environment.country)} is not an ISO 3166-1 alpha-3 code",
+            help="three capital letters, for example UKR",
+        )
+    return context.purpose
+
+
+def _org(subject: Subject) -> str:
     org, slash, name = subject.id.partition("/")
     if subject.type == "organisation":
         if slash:
@@ -182,7 +205,18 @@ def _check_id(text: str, pointer: str) -> None:
         )
 
 
-def _malformed(message: str) -> Malformed:
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises for bytes that are no JSON; a `ValidationError` is told apart before."""
+
+
+def not_json(error: Exception) -> Malformed:
+    """Give the refusal of bytes that are no JSON, or are nested too deeply to be read."""
+    if isinstance(error, RecursionError):
+        return Malformed("", "the request is nested too deeply", help=TOO_DEEP_HELP)
+    return Malformed("", f"the request is not JSON: {error}")
+
+
+def malformed(message: str) -> Malformed:
     """Turn msgspec's place (`$.subject.id`) into a JSON pointer (`/subject/id`), down to a field that is missing."""
     place = _PLACE.search(message)
     pointer = "/" + place[1].replace(".", "/") if place and place[1] else ""
@@ -191,21 +225,3 @@ def _malformed(message: str) -> Malformed:
     if missing is not None:
         pointer, problem = f"{pointer}/{missing[1]}", "is missing"
     return Malformed(pointer, problem, help=_HELP.get(pointer, ""))
-
-
-def _check_keys(data: bytes) -> None:
-    """Refuse a key that stands twice in one object, anywhere in the request."""
-    try:
-        # Numbers stay text: only keys matter here, and a number of 5,000 digits is legal JSON.
-        json.loads(data.decode(), object_pairs_hook=_once, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError) as error:
-        raise Malformed("", f"the request is not JSON: {error}") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Malformed(f"/{twice}", "stands twice in one object")
-    return found

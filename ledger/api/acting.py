@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ledger.api.bearer import Shown, show_token
+from ledger.api.rate import RateLimit
 from ledger.bootstrap import Service
 from ledger.errors import Unauthenticated
 from ledger.log.entry import format_time
@@ -31,13 +32,19 @@ def service_of(request: Request) -> Service:
 ServiceOf = Annotated[Service, Depends(service_of)]
 
 
-def shown_by(
+async def shown_by(
     request: Request, service: ServiceOf, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Shown:
-    """Give what the request shows of its caller. Raises Unauthenticated where that is nothing, or not believed."""
+    """Give what the request shows of its caller.
+
+    Raises Unauthenticated where that is nothing, or not believed, and TooOften over the caller's rate.
+    """
     if credentials is None or not credentials.credentials:
         raise Unauthenticated(NO_TOKEN, help=NO_TOKEN_HELP)
-    return show_token(service, credentials.credentials, request.scope["headers"])
+    shown = show_token(service, credentials.credentials, request.scope["headers"])
+    rate: RateLimit = request.app.state.rate
+    rate.count(shown.token_hash)
+    return shown
 
 
 ShownBy = Annotated[Shown, Depends(shown_by)]

@@ -12,6 +12,7 @@ from ledger.api import (
     authzen,
     explanations,
     management,
+    metadata,
     oauth,
     operation,
     policies,
@@ -21,7 +22,9 @@ from ledger.api import (
     streams,
     tiles,
 )
-from ledger.api.openapi import EVALUATION, complete
+from ledger.api.openapi import EVALUATION, EVALUATIONS, complete
+from ledger.api.rate import RateLimit
+from ledger.api.request_ids import echoing
 from ledger.bootstrap import Service
 from ledger.settings import VERSION
 
@@ -31,10 +34,12 @@ class Application(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand evaluations to the decision point, and everything else on."""
-        if scope["type"] == "http" and scope["path"] == authzen.PATH:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif scope["path"] in authzen.PATHS:
             await self.state.decision_point(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, echoing(scope, send))
 
 
 def create_app(service: Service) -> FastAPI:
@@ -49,7 +54,9 @@ def create_app(service: Service) -> FastAPI:
     app = Application(title="Oblik", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     problems.install(app)
-    app.state.decision_point = authzen.DecisionPoint(service)
+    app.state.rate = RateLimit(service.requests_per_second)
+    app.state.decision_point = authzen.DecisionPoint(service, app.state.rate)
+    app.include_router(metadata.router)
     app.include_router(management.router)
     app.include_router(policies.router)
     app.include_router(explanations.router)
@@ -70,7 +77,7 @@ def _describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes, summary=app.summary)
-            schema["paths"][authzen.PATH] = EVALUATION
+            schema["paths"] |= {authzen.PATH: EVALUATION, authzen.BATCH_PATH: EVALUATIONS}
             complete(schema)
             app.openapi_schema = schema
         return app.openapi_schema

@@ -8,26 +8,44 @@
 
 A deny is 200 with `"decision": false`. The answer leaves only after its entry is durable (I1). This is the hot path,
 so it is a plain ASGI application: it parses with a typed decoder and does nothing else that the decision does not need.
+
+    POST /access/v1/evaluations
+
+takes many (`ledger.access.evaluations` has the form) and answers `{"evaluations": […]}`, in order. All are decided on
+one state and recorded in one transaction. An item that is no request, or not this caller's to ask, is answered with
+`"decision": false` and an `error` in its context, and leaves no entry: only decisions are on record.
 """
+
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
+from ledger.access.evaluations import MAX_BATCH_BYTES, Batch, parse_evaluations
 from ledger.access.explain import explain
-from ledger.access.request import MAX_REQUEST_BYTES, parse_request, wants_receipt
+from ledger.access.request import MAX_REQUEST_BYTES, Request, parse_request, wants_receipt
 from ledger.api.acting import NO_TOKEN, NO_TOKEN_HELP
-from ledger.api.bearer import show_token
-from ledger.api.problems import problem, problem_of
+from ledger.api.bearer import Shown, show_token
+from ledger.api.problems import problem, problem_of, status_of
+from ledger.api.rate import RateLimit
+from ledger.api.request_ids import echoed, echoing
 from ledger.api.strict import check_announced, check_json
 from ledger.bootstrap import Service
-from ledger.errors import TooLarge, Unauthenticated
-from ledger.services.decisions import Answer, Question
+from ledger.errors import NotScoped, OblikError, TooLarge, Unauthenticated, Unavailable
+from ledger.services.decisions import Answer, Question, Until, check_may_evaluate
 from ledger.services.receipts import Receipts
+from ledger.storage.batch import Draft
 
 PATH = "/access/v1/evaluation"
+BATCH_PATH = "/access/v1/evaluations"
+PATHS = frozenset((PATH, BATCH_PATH))
 BEARER = "bearer "
 JSON = (b"content-type", b"application/json")
+
+CONCERNS_ALL = (Unauthenticated, NotScoped, Unavailable)
+"""What is wrong with the caller, or the service, and not with an item of a batch."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -50,61 +68,97 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
     """A proof file (C2SP tlog-proof), where the request asked for one."""
 
 
+class ItemError(Struct, frozen=True, gc=False):
+    """What was wrong with an item of a batch."""
+
+    status: int
+    """The HTTP status that it would have had alone."""
+    message: str
+
+
+class Unanswered(Struct, frozen=True, gc=False):
+    """The `context` of an item that is not decided, and is not on record."""
+
+    error: ItemError
+
+
 class Evaluation(Struct, frozen=True, gc=False):
     """An answer (AuthZEN §5.5)."""
 
     decision: bool
-    context: Context
+    context: Context | Unanswered
+
+
+class Evaluations(Struct, frozen=True, gc=False):
+    """The answers of a batch, in order."""
+
+    evaluations: tuple[Evaluation, ...]
 
 
 class DecisionPoint:
     """The ASGI application that answers evaluations. It stands before FastAPI: what it needs of a request is little."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, rate: RateLimit) -> None:
         self._service, self._sequencer = service, service.sequencer
         self._receipts = Receipts(service.engine, service.publisher)
+        self._rate = rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one evaluation request; errors are problem documents, as everywhere."""
+        """Answer one request; errors are problem documents, as everywhere."""
         if scope["method"] != "POST":
             refused = problem(405, "Method not allowed", "an evaluation is a POST", headers={"Allow": "POST"})
-            await refused(scope, receive, send)
+            await refused(scope, receive, echoing(scope, send))
             return
         headers = dict(scope["headers"])
-        request_id = headers.get(b"x-request-id")
-        echoed = [] if request_id is None else [(b"x-request-id", request_id)]
+        added = echoed(headers)
         try:
             body = await self._decide(scope, headers, receive)
         except Exception as error:  # noqa: BLE001 - told apart, and logged where it is a fault, in one place
             response = problem_of(error)
-            response.raw_headers.extend(echoed)
+            response.raw_headers.extend(added)
             await response(scope, receive, send)
             return
         length = (b"content-length", str(len(body)).encode())
-        await send({"type": "http.response.start", "status": 200, "headers": [JSON, length, *echoed]})
+        await send({"type": "http.response.start", "status": 200, "headers": [JSON, length, *added]})
         await send({"type": "http.response.body", "body": body})
 
     async def _decide(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         token = _token(headers.get(b"authorization", b"").decode("latin-1"))
         shown = show_token(self._service, token, scope["headers"])
+        self._rate.count(shown.token_hash)
         check_json(headers.get(b"content-type", b"").decode("latin-1"))
-        body = await _read_body(headers, receive)
+        if scope["path"] == PATH:
+            return await self._decide_one(shown, await _read_body(headers, receive, limit=MAX_REQUEST_BYTES))
+        body = await _read_body(headers, receive, limit=MAX_BATCH_BYTES)
+        batch = parse_evaluations(body)
+        return await (self._decide_one(shown, body) if batch is None else self._decide_all(shown, batch))
+
+    async def _decide_one(self, shown: Shown, body: bytes) -> bytes:
         asked, with_receipt = parse_request(body), wants_receipt(body)
         seq, draft = await self._sequencer.ask(Question(shown.token_hash, asked, shown.access))
         receipt = await self._receipts.make(seq) if with_receipt else None
-        return render(seq, draft.answer, None if receipt is None else receipt.decode())
+        return _encode(evaluation(seq, draft.answer, None if receipt is None else receipt.decode()))
+
+    async def _decide_all(self, shown: Shown, batch: Batch) -> bytes:
+        until = None if batch.ends_at is None else Until(batch.ends_at)
+        items = [item for item in batch.items if isinstance(item, Request)]
+        if items:
+            questions = [Question(shown.token_hash, item, shown.access, until) for item in items]
+            return render_all(batch, await self._sequencer.ask_all(questions))
+        await self._sequencer.run(partial(check_may_evaluate, token_hash=shown.token_hash, access=shown.access))
+        return render_all(batch, ())
 
 
-async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
-    """Read the body, up to the limit of a request. Raises TooLarge as soon as there is more."""
-    check_announced(headers.get(b"content-length", b"").decode("latin-1"), limit=MAX_REQUEST_BYTES)
+async def _read_body(headers: dict[bytes, bytes], receive: Receive, *, limit: int) -> bytes:
+    """Read the body, up to the limit. Raises TooLarge as soon as there is more."""
+    check_announced(headers.get(b"content-length", b"").decode("latin-1"), limit=limit)
     body, more = b"", True
     while more:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > MAX_REQUEST_BYTES:
-            raise TooLarge("the body", limit=MAX_REQUEST_BYTES)
+        if len(body) > limit:
+            raise TooLarge("the body", limit=limit)
     return body
 
 
@@ -114,8 +168,30 @@ def _token(authorization: str) -> str:
     return authorization[len(BEARER) :].strip()
 
 
-def render(seq: int, answer: Answer, receipt: str | None = None) -> bytes:
-    """Give the answer as JSON."""
+def render_all(batch: Batch, answers: Sequence[tuple[int, Draft] | OblikError | None]) -> bytes:
+    """Give the answers of a batch as JSON, in order, up to the one that ends it. Raises what concerns all of it."""
+    for answer in answers:
+        if isinstance(answer, CONCERNS_ALL):
+            raise answer
+    return _encode(Evaluations(tuple(_evaluations(batch, iter(answers)))))
+
+
+def _evaluations(batch: Batch, answers: Iterator[tuple[int, Draft] | OblikError | None]) -> Iterator[Evaluation]:
+    for item in batch.items:
+        answer = next(answers) if isinstance(item, Request) else item
+        if answer is None:
+            return
+        if isinstance(answer, OblikError):
+            found = Evaluation(False, Unanswered(ItemError(status_of(answer), answer.problem)))
+        else:
+            found = evaluation(answer[0], answer[1].answer)
+        yield found
+        if found.decision is batch.ends_at:
+            return
+
+
+def evaluation(seq: int, answer: Answer, receipt: str | None = None) -> Evaluation:
+    """Give the answer with its explanation."""
     decision, resource = answer.decision, answer.facts.resource
     explanation = explain(decision, answer.policy)
     context = Context(
@@ -130,4 +206,4 @@ def render(seq: int, answer: Answer, receipt: str | None = None) -> bytes:
         errors=decision.errors,
         receipt=receipt,
     )
-    return _encode(Evaluation(decision.allowed, context))
+    return Evaluation(decision.allowed, context)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 
 from ledger.api import models as m
 from ledger.api.acting import Act
-from ledger.api.openapi import PROBLEM
+from ledger.api.openapi import PROBLEM, TOO_OFTEN
 from ledger.api.strict import StrictRoute
 from ledger.errors import NotFound
 from ledger.events.data import RecordedBounds
@@ -30,6 +30,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         (404, "no such thing"),
         (409, "its present state does not permit this"),
         (413, "too large"),
+        (429, TOO_OFTEN),
         (422, "does not verify"),
         (503, "the ledger cannot be written now; nothing was done"),
     )

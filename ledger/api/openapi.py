@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ledger.access.evaluations import ENDS_AT, MAX_EVALUATIONS
 from ledger.api.models import Problem
 
 Schema = Mapping[str, Any]
@@ -48,59 +49,130 @@ def _problem(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/problem+json": {"schema": PROBLEM}}}
 
 
-EVALUATION: dict[str, Any] = {
-    "post": {
-        "tags": ["decisions"],
-        "summary": "Evaluate",
-        "description": "AuthZEN 1.0 evaluation (scope `evaluate`). A deny is 200 with `decision: false`.",
-        "operationId": "evaluate",
-        "security": [{"HTTPBearer": []}],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["subject", "action", "resource", "context"],
-                        "properties": {
-                            "subject": _named("type", "id"),
-                            "action": _named("name"),
-                            "resource": _named("type", "id"),
-                            "context": {
-                                "type": "object",
-                                "required": ["purpose", "tier", "environment"],
-                                "properties": {
-                                    "purpose": {"type": "string"},
-                                    "tier": {"type": "string"},
-                                    "environment": _named("kind", "country"),
-                                },
-                            },
-                        },
-                    },
-                    "example": REQUEST_EXAMPLE,
-                }
-            },
+ENTITIES: dict[str, Any] = {
+    "subject": _named("type", "id"),
+    "action": _named("name"),
+    "resource": _named("type", "id"),
+    "context": {
+        "type": "object",
+        "required": ["purpose", "tier", "environment"],
+        "properties": {
+            "purpose": {"type": "string"},
+            "tier": {"type": "string"},
+            "environment": _named("kind", "country"),
         },
-        "responses": {
-            "200": {
-                "description": "the decision, on record before it was sent",
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "required": ["decision"],
-                            "properties": {"decision": {"type": "boolean"}, "context": {"type": "object"}},
-                        },
-                        "example": ANSWER_EXAMPLE,
-                    }
+    },
+}
+
+ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["decision"],
+    "properties": {"decision": {"type": "boolean"}, "context": {"type": "object"}},
+}
+
+ASKED: dict[str, Any] = {"type": "object", "required": list(ENTITIES), "properties": ENTITIES}
+
+BATCH: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        **ENTITIES,
+        "evaluations": {
+            "type": "array",
+            "maxItems": MAX_EVALUATIONS,
+            "items": {"type": "object", "properties": ENTITIES},
+        },
+        "options": {
+            "type": "object",
+            "properties": {"evaluations_semantic": {"enum": list(ENDS_AT), "default": "execute_all"}},
+        },
+    },
+}
+
+ANSWERS: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "object",
+            "required": ["evaluations"],
+            "properties": {"evaluations": {"type": "array", "items": ANSWER}},
+        },
+        ANSWER,
+    ]
+}
+
+BATCH_EXAMPLE: dict[str, Any] = {
+    **{name: value for name, value in REQUEST_EXAMPLE.items() if name != "resource"},
+    "evaluations": [{"resource": {"type": "dataset", "id": name}} for name in ("uav-thermal", "sar coast")],
+    "options": {"evaluations_semantic": "execute_all"},
+}
+
+ANSWERS_EXAMPLE: dict[str, Any] = {
+    "evaluations": [
+        ANSWER_EXAMPLE,
+        {
+            "decision": False,
+            "context": {"error": {"status": 400, "message": "/resource/id: `sar coast` is not an identifier"}},
+        },
+    ]
+}
+
+TOO_OFTEN = "more requests a second than a caller may make; `Retry-After` says when to come back"
+
+PROBLEMS = {
+    "400": _problem("malformed; names the field"),
+    "401": _problem("no valid token"),
+    "403": _problem("not this caller's to ask"),
+    "413": _problem("too large"),
+    "429": _problem(TOO_OFTEN),
+    "503": _problem("the ledger cannot be written now; nothing was allowed"),
+}
+
+
+def _evaluate(summary: str, description: str, request: Schema, answer: Schema) -> dict[str, Any]:
+    return {
+        "post": {
+            "tags": ["decisions"],
+            "summary": summary,
+            "description": description,
+            "operationId": summary.lower().replace(" ", "_"),
+            "security": [{"HTTPBearer": []}],
+            "requestBody": {"required": True, "content": {"application/json": request}},
+            "responses": {
+                "200": {
+                    "description": "decided, and on record before it was sent",
+                    "content": {"application/json": answer},
                 },
+                **PROBLEMS,
             },
-            "400": _problem("malformed; names the field"),
-            "401": _problem("no valid token"),
-            "403": _problem("not this caller's to ask"),
-            "413": _problem("too large"),
-            "503": _problem("the ledger cannot be written now; nothing was allowed"),
-        },
+        }
+    }
+
+
+EVALUATION = _evaluate(
+    "Evaluate",
+    "AuthZEN 1.0 evaluation (scope `evaluate`). A deny is 200 with `decision: false`.",
+    {"schema": ASKED, "example": REQUEST_EXAMPLE},
+    {"schema": ANSWER, "example": ANSWER_EXAMPLE},
+)
+
+EVALUATIONS = _evaluate(
+    "Evaluate many",
+    "AuthZEN 1.0 evaluations (scope `evaluate`): what stands at the top is the default of each item. An item that is "
+    "no request is answered with an `error` in its context. Without items it is one evaluation.",
+    {"schema": BATCH, "example": BATCH_EXAMPLE},
+    {"schema": ANSWERS, "example": ANSWERS_EXAMPLE},
+)
+
+METADATA: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "application/json": {
+                "example": {
+                    "policy_decision_point": "https://oblik.mod.example",
+                    "access_evaluation_endpoint": "https://oblik.mod.example/access/v1/evaluation",
+                    "access_evaluations_endpoint": "https://oblik.mod.example/access/v1/evaluations",
+                }
+            }
+        }
     }
 }
 

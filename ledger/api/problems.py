@@ -18,6 +18,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS: tuple[tuple[type[errors.OblikError], int, str], ...] = (
     (errors.TooLarge, 413, "Over a limit"),
+    (errors.TooOften, 429, "Too many requests"),
     (errors.Malformed, 400, "Malformed input"),
     (errors.Unauthenticated, 401, "Not authenticated"),
     (errors.Forbidden, 403, "Not permitted"),
@@ -48,13 +49,19 @@ def problem(
     return Response(json.dumps(body), status, headers, media_type=MEDIA_TYPE)
 
 
+def status_of(error: errors.OblikError) -> int:
+    """Give the status for an error, where it is told as a part of an answer."""
+    return next((status for branch, status, _ in STATUS if isinstance(error, branch)), 500)
+
+
 def problem_of(error: Exception) -> Response:
     """Give the answer for an error; one that is not ours is logged, and told as nothing but a fault of the service."""
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, errors.TooOften) else None
     for branch, status, title in STATUS:
         if isinstance(error, branch):
             pointer = error.pointer if isinstance(error, errors.Malformed) else ""
             detail = error.problem.removeprefix(f"{pointer}: ") if pointer else error.problem
-            return problem(status, title, detail, help=error.help, pointer=pointer)
+            return problem(status, title, detail, headers=headers, help=error.help, pointer=pointer)
     log.error("a fault of the service", exc_info=error)
     return problem(500, "Fault of the service", "the request was not carried out; the operator's log says why")
 

@@ -10,14 +10,13 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from ledger.access.shape import TOO_DEEP_HELP, check_depth, once
 from ledger.errors import Malformed, TooLarge, show
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
 """A version's documents: a card, a manifest and a list of files of a large dataset."""
 
 MAX_LENGTH_DIGITS = 18
-
-MAX_DEPTH_HELP = "nest less deeply"
 
 
 async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
@@ -47,22 +46,15 @@ def check_json(content_type: str) -> None:
 def parse_json(body: bytes) -> Any:
     """Parse JSON. Raises Malformed."""
     try:
-        return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(body.decode(), object_pairs_hook=once, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise Malformed("", f"the body is not UTF-8 at byte {error.start}") from None
     except ValueError as error:  # not JSON, or a number of more digits than Python reads
         raise Malformed("", f"the body is not JSON: {error}") from None
     except RecursionError:
-        raise Malformed("", "the body is nested too deeply", help=MAX_DEPTH_HELP) from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen = dict(pairs)
-    if len(seen) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Malformed(f"/{twice}", "stands twice in one object")
-    return seen
+        raise Malformed("", "the body is nested too deeply", help=TOO_DEEP_HELP) from None
+    check_depth(value)
+    return value
 
 
 def _no_constant(name: str) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ledger.errors import Forbidden, Unauthenticated
+from ledger.errors import Forbidden, NotScoped, Unauthenticated
 from ledger.storage.columns import load
 from ledger.storage.tables import CLIENT_PREFIX, CredentialRow, MemberRow, OrganisationRow, table
 
@@ -136,9 +136,9 @@ def authenticate(connection: sa.Connection, token_hash: str, *, now: str, access
 
 
 def require_scope(caller: Caller, scope: str) -> None:
-    """Raise Forbidden unless the token was issued for this."""
+    """Raise NotScoped unless the token was issued for this."""
     if scope not in caller.scopes:
-        raise Forbidden(f"the token of `{caller.name}` is not scoped for `{scope}`")
+        raise NotScoped(f"the token of `{caller.name}` is not scoped for `{scope}`")
 
 
 def require_role(caller: Caller, *roles: str, org: str) -> str:

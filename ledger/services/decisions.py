@@ -11,13 +11,20 @@ from ledger.access.policy import Policy, load_policy
 from ledger.access.request import Request
 from ledger.errors import Forbidden, OblikError, Unavailable
 from ledger.events.decisions import Asked, DecisionRecorded
-from ledger.services.caller import Access, Caller, check_caller, read_callers, require_scope
-from ledger.storage.batch import Draft
+from ledger.services.caller import Access, Caller, authenticate, check_caller, read_callers, require_scope
+from ledger.storage.batch import Answered, Draft
 from ledger.storage.facts import FactReader
 from ledger.storage.tables import PolicyRow, table
-from ledger.storage.transaction import read_attachment
+from ledger.storage.transaction import Transaction, read_attachment
 
 POLICY = table(PolicyRow)
+
+
+class Until(Struct, frozen=True, eq=False):
+    """What questions asked together share where a decision ends them: none after it is answered (AuthZEN 1.0 §7)."""
+
+    allowed: bool
+    """The decision that does. An error counts as a deny."""
 
 
 class Question(Struct, frozen=True, gc=False):
@@ -26,6 +33,7 @@ class Question(Struct, frozen=True, gc=False):
     token_hash: str
     request: Request
     access: Access | None = None
+    until: Until | None = None
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -48,20 +56,26 @@ class Evaluator:
 
     def __call__(
         self, connection: sa.Connection, questions: Sequence[Question], *, now: str, state_seq: int
-    ) -> Sequence[Draft | OblikError]:
-        """Answer each question, in order: a draft of its entry, or the error for its asker."""
+    ) -> Sequence[Answered]:
+        """Answer each question, in order: a draft of its entry, the error for its asker, or None after the end."""
         callers = self._read_callers(connection, {q.token_hash for q in questions}, state_seq)
         policy = self._policies.in_force(connection, state_seq=state_seq)
         asking = [self._asker(callers[q.token_hash], q, policy, now) for q in questions]
         may = [q.request for q, asker in zip(questions, asking, strict=True) if isinstance(asker, Caller)]
         # Facts are read for those alone who may ask: strangers must not fill the memory, nor cost queries.
         facts = iter(self._facts.gather(connection, may, state_seq=state_seq))
-        answers: list[Draft | OblikError] = []
+        answers: list[Answered] = []
+        ended: set[Until | None] = set()
         for question, asker in zip(questions, asking, strict=True):
-            if isinstance(asker, Caller) and policy is not None:
-                answers.append(_answer(asker, question.request, next(facts), policy, now, state_seq))
-            elif isinstance(asker, OblikError):
-                answers.append(asker)
+            answer: Answered = None
+            found = next(facts) if isinstance(asker, Caller) else None
+            if question.until not in ended:
+                answer = asker if isinstance(asker, OblikError) else None
+                if isinstance(asker, Caller) and found is not None and policy is not None:
+                    answer = _answer(asker, question.request, found, policy, now, state_seq)
+                if question.until is not None and _is_allowed(answer) is question.until.allowed:
+                    ended.add(question.until)
+            answers.append(answer)
         return answers
 
     def _asker(self, caller: Caller | None, question: Question, policy: Policy | None, now: str) -> Caller | OblikError:
@@ -92,6 +106,10 @@ class Evaluator:
         return self._callers
 
 
+def _is_allowed(answer: Answered) -> bool:
+    return isinstance(answer, Draft) and bool(answer.answer.decision.allowed)
+
+
 def _answer(  # noqa: PLR0917
     caller: Caller, request: Request, facts: Facts, policy: Policy, now: str, state_seq: int
 ) -> Draft:
@@ -120,6 +138,11 @@ class Policies:
                 )
             self._at = state_seq
         return self._policy
+
+
+def check_may_evaluate(tx: Transaction, token_hash: str, access: Access | None = None) -> None:
+    """Raise Unauthenticated or Forbidden where a caller may not ask at all."""
+    require_scope(authenticate(tx.connection, token_hash, now=tx.now, access=access), "evaluate")
 
 
 def record(request: Request, facts: Facts, decision: Decision, state_seq: int) -> DecisionRecorded:

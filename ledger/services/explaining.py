@@ -164,6 +164,8 @@ def explain_request(engine: sa.Engine, question: Question, owner: str, *, now: s
         (draft,) = Evaluator(owner=owner)(connection, [question], now=now, state_seq=state_seq)
     if isinstance(draft, OblikError):
         raise draft
+    if draft is None:
+        raise RuntimeError("a question that is alone was not answered")
     answer: Answer = draft.answer
     resource = answer.facts.resource
     version = resource.ref if resource is not None else None

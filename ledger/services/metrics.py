@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from ledger.errors import OblikError
 from ledger.events.decisions import DecisionRecorded
-from ledger.storage.batch import Draft, Timing
+from ledger.storage.batch import Answered, Timing
 from ledger.storage.publication import read_publication
 from ledger.storage.reading import read_head
 
@@ -52,7 +52,7 @@ class Metrics:
         )
         Gauge("oblik_build_info", "The program's version.", ["version"], registry=registry).labels(version).set(1)
 
-    def batch(self, answers: Sequence[Draft | OblikError], entries: int, timing: Timing) -> None:
+    def batch(self, answers: Sequence[Answered], entries: int, timing: Timing) -> None:
         """Take in a batch that was committed."""
         self._size.observe(entries)
         self._waited.observe(timing.waited)
@@ -75,12 +75,12 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-def _tally(answers: Sequence[Draft | OblikError]) -> Tally[tuple[str, str]]:
+def _tally(answers: Sequence[Answered]) -> Tally[tuple[str, str]]:
     found: Tally[tuple[str, str]] = Tally()
     for answer in answers:
         if isinstance(answer, OblikError):
             found["_unanswered", type(answer).__name__] += 1
-        elif isinstance(answer.event, DecisionRecorded):
+        elif answer is not None and isinstance(answer.event, DecisionRecorded):
             found["_decisions", "allow" if answer.event.allowed else "deny"] += 1
             for clause in answer.event.failed:
                 found["_refusals", clause] += 1

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.errors import Misconfigured, OblikError
-from ledger.storage.batch import Draft, Timing
+from ledger.errors import Misconfigured
+from ledger.storage.batch import Answered, Timing
 
 try:
     from opentelemetry import propagate, trace
@@ -36,7 +36,7 @@ def start(*, service: str) -> None:
 class BatchTraces:
     """Makes a span of each batch."""
 
-    def batch(self, answers: Sequence[Draft | OblikError], entries: int, timing: Timing) -> None:
+    def batch(self, answers: Sequence[Answered], entries: int, timing: Timing) -> None:
         """Take in a batch that was committed."""
         end = time.time_ns()
         begin = end - round((timing.waited + timing.committed) * NANOSECONDS)

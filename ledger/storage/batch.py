@@ -10,7 +10,7 @@ appended stays: that is how a refusal is put on record. Whatever else is raised,
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from time import perf_counter
@@ -39,15 +39,19 @@ class Draft(Struct, frozen=True, gc=False):
     answer: Any
 
 
+Answered = Draft | OblikError | None
+
+
 class Evaluate(Protocol):
     """Answers questions from the state that `connection` sees; pure otherwise.
 
-    Gives for each question, in order, a draft or the error to raise to its asker. Nothing is written for an error.
+    Gives for each question, in order, a draft or the error to raise to its asker; None where it is not to be answered,
+    because one before it ended what was asked together. Nothing is written for an error, nor for None.
     """
 
     def __call__(
         self, connection: sa.Connection, questions: Sequence[Any], *, now: str, state_seq: int
-    ) -> Sequence[Draft | OblikError]:
+    ) -> "Sequence[Answered]":
         """Answer the questions, in order."""
         ...
 
@@ -55,25 +59,32 @@ class Evaluate(Protocol):
 Command = Callable[[Transaction], T]
 
 
+class Question(Struct, frozen=True, gc=False):
+    """Work for `Evaluate`; what is neither this nor `Questions` is a command."""
+
+    payload: Any
+
+
+class Questions(Struct, frozen=True, gc=False):
+    """Work for `Evaluate` that is asked together: it is answered in one batch, and on record without a gap."""
+
+    payloads: tuple[Any, ...]
+
+
 class Ticket(Generic[T]):
     """Work that waits, and where its outcome goes."""
 
-    __slots__ = ("error", "future", "loop", "outcome", "work")
+    __slots__ = ("count", "error", "future", "loop", "outcome", "work")
 
     def __init__(
         self, work: Any, future: "Future[T] | asyncio.Future[T]", loop: asyncio.AbstractEventLoop | None
     ) -> None:
         self.work = work
+        self.count = len(work.payloads) if isinstance(work, Questions) else 1
         self.future = future
         self.loop = loop
         self.outcome: Any = None
         self.error: BaseException | None = None
-
-
-class Question(Struct, frozen=True, gc=False):
-    """Work for `Evaluate`; any other is a command."""
-
-    payload: Any
 
 
 class Timing(Struct, frozen=True):
@@ -90,7 +101,7 @@ class Timing(Struct, frozen=True):
 class Observer(Protocol):
     """Is told of every batch, after it."""
 
-    def batch(self, answers: Sequence[Draft | OblikError], entries: int, timing: Timing) -> None:
+    def batch(self, answers: Sequence[Answered], entries: int, timing: Timing) -> None:
         """Take in a batch that was committed: what its questions got, and how many entries it has."""
         ...
 
@@ -124,8 +135,8 @@ class BatchWriter:
     def write(self, batch: list[Ticket[Any]]) -> None:
         """Run one batch, and note in each ticket what came of it. Raises what the database raises: nothing holds."""
         connection = self._connect()
-        questions = [ticket for ticket in batch if isinstance(ticket.work, Question)]
-        payloads = [ticket.work.payload for ticket in questions]
+        questions = [ticket for ticket in batch if isinstance(ticket.work, Question | Questions)]
+        payloads = _payloads(questions)
         answers, basis = self._prepare(connection, payloads), self._state_seq
         begun = perf_counter()
         with locked(connection):
@@ -136,10 +147,11 @@ class BatchWriter:
             if again:
                 answers = self._evaluate(connection, payloads, now=self._now(), state_seq=tail.state_seq)
             tail.preload({name for a in answers if isinstance(a, Draft) for name in a.event.streams()})
-            for ticket, answer in zip(questions, answers, strict=True):
-                _place(tail, ticket, answer)
+            rest = iter(answers)
+            for ticket in questions:
+                _place(tail, ticket, rest)
             for ticket in batch:
-                if not isinstance(ticket.work, Question):
+                if not isinstance(ticket.work, Question | Questions):
                     _run(connection, tail, ticket)
             tail.write(connection)
             written = perf_counter()
@@ -161,7 +173,7 @@ class BatchWriter:
             except Exception as error:  # noqa: BLE001
                 log.warning("an observer of batches failed: %s: %s", type(error).__name__, error)
 
-    def _prepare(self, connection: sa.Connection, payloads: list[Any]) -> Sequence[Draft | OblikError]:
+    def _prepare(self, connection: sa.Connection, payloads: list[Any]) -> Sequence[Answered]:
         """Evaluate before the lock, as of the `state_seq` that was seen last: facts may be newer than it, never older.
 
         Facts that are remembered need no transaction; those that have to be read are read in one.
@@ -201,14 +213,35 @@ class BatchWriter:
                 log.debug("closing a connection: %s", error)
 
 
-def _place(tail: Tail, ticket: Ticket[Any], answer: Draft | OblikError) -> None:
-    if isinstance(answer, OblikError):
-        ticket.error = answer
+def _payloads(questions: list[Ticket[Any]]) -> list[Any]:
+    payloads: list[Any] = []
+    for ticket in questions:
+        if isinstance(ticket.work, Question):
+            payloads.append(ticket.work.payload)
+        else:
+            payloads += ticket.work.payloads
+    return payloads
+
+
+def _place(tail: Tail, ticket: Ticket[Any], answers: Iterator[Answered]) -> None:
+    """Append what the ticket's questions came to, and note it there."""
+    if isinstance(ticket.work, Questions):
+        ticket.outcome = [_append(tail, next(answers)) for _ in ticket.work.payloads]
         return
+    placed = _append(tail, next(answers))
+    if isinstance(placed, OblikError):
+        ticket.error = placed
+    else:
+        ticket.outcome = placed
+
+
+def _append(tail: Tail, answer: Answered) -> tuple[int, Draft] | OblikError | None:
+    if not isinstance(answer, Draft):
+        return answer
     try:
-        ticket.outcome = (tail.append(answer.event, answer.by), answer)
+        return tail.append(answer.event, answer.by), answer
     except OblikError as error:  # too large for an entry: refused before anything of it was appended
-        ticket.error = error
+        return error
 
 
 def _run(connection: sa.Connection, tail: Tail, ticket: Ticket[Any]) -> None:

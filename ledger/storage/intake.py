@@ -6,11 +6,18 @@ Waking a thread costs more than a decision does.
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ledger.errors import Unavailable
 
-T = TypeVar("T")
+
+class Counted(Protocol):
+    """Work, and for how much of it it counts."""
+
+    count: int
+
+
+T = TypeVar("T", bound=Counted)
 
 MAX_WAITING = 20_000
 """Accepted and not yet taken; beyond it callers are told to come back, instead of waiting for seconds."""
@@ -22,6 +29,7 @@ class Intake(Generic[T]):
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: deque[T] = deque()
+        self._count = 0
         self._called = False
         self._closed = False
 
@@ -29,24 +37,31 @@ class Intake(Generic[T]):
         return len(self._waiting)
 
     def add(self, work: T) -> int:
-        """Add work. Gives how much waits now. Raises Unavailable where there is too much already, or it is closed."""
+        """Add work. Gives how many wait now. Raises Unavailable where there is too much already, or it is closed."""
         with self._changed:
             if self._closed:
                 raise Unavailable("the service is shutting down")
-            if len(self._waiting) >= MAX_WAITING:
+            if self._count >= MAX_WAITING:
                 raise Unavailable("too much is waiting to be written", help="try again in a second")
             self._waiting.append(work)
+            self._count += work.count
             return len(self._waiting)
 
     def take(self, most: int) -> list[T]:
-        """Take what waits, up to so much of it."""
+        """Take what waits, up to so much of it, but never a part of what was added as one."""
+        taken: list[T] = []
         with self._changed:
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), most))]
+            before = self._count
+            while self._waiting and (not taken or before - self._count + self._waiting[0].count <= most):
+                taken.append(self._waiting.popleft())
+                self._count -= taken[-1].count
+        return taken
 
     def put_back(self, work: Sequence[T]) -> None:
         """Put back what was taken, before everything else."""
         with self._changed:
             self._waiting.extendleft(reversed(work))
+            self._count += sum(each.count for each in work)
 
     def call(self) -> None:
         """Have `wait` return, as long as there is something to take."""

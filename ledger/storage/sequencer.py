@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from ledger.errors import OblikError, Unavailable
-from ledger.storage.batch import BatchWriter, Command, Draft, Evaluate, Observer, Question, Ticket
+from ledger.storage.batch import BatchWriter, Command, Draft, Evaluate, Observer, Question, Questions, Ticket
 from ledger.storage.engine import commits_locally, is_busy
 from ledger.storage.intake import Intake
 
@@ -81,9 +81,19 @@ class Sequencer:
 
     def ask(self, question: object) -> "asyncio.Future[tuple[int, Draft]]":
         """Have a question evaluated and its answer recorded, for a caller on an event loop: (index, draft)."""
+        return self._ask(Question(question))
+
+    def ask_all(self, questions: Sequence[object]) -> "asyncio.Future[list[tuple[int, Draft] | OblikError | None]]":
+        """Have questions evaluated on one state, and their answers recorded in one batch, without a gap.
+
+        Gives for each, in order, its entry's index and the draft, or its error; None where one before it ended them.
+        """
+        return self._ask(Questions(tuple(questions)))
+
+    def _ask(self, work: Question | Questions) -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[tuple[int, Draft]] = loop.create_future()
-        waiting = self._intake.add(Ticket(Question(question), future, loop))
+        future: asyncio.Future[Any] = loop.create_future()
+        waiting = self._intake.add(Ticket(work, future, loop))
         if loop not in self._turns or waiting == self._answered:
             self._plan_turn(loop, complete=waiting >= self._answered)
         return future
@@ -132,7 +142,9 @@ class Sequencer:
 
     def _write_on_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = self._intake.take(MAX_BATCH_ON_LOOP)
-        are_questions = all(isinstance(ticket.work, Question) for ticket in batch)  # a command may take its time
+        are_questions = all(
+            isinstance(ticket.work, Question | Questions) for ticket in batch
+        )  # a command may take its time
         if not are_questions or not self._settle_batch(self._on_loop, batch, here=loop):
             self._intake.put_back(batch)
             self._intake.call()
