@@ -13,6 +13,8 @@ from filled import TOKEN, open_filled, random_requests
 from load import Load, generate, request_bytes
 from servers import databases, serving
 
+from ledger.access.request import Request
+
 PARTNERS, DATASETS, GRANTS = 5_000, 200, 1_000_000
 CONNECTIONS, SECONDS, ROUNDS, REQUESTS = 32, 5.0, 5, 100_000
 WORKERS = {"sqlite": 1, "postgresql": 2}
@@ -21,21 +23,27 @@ SERVICE = "ledger.asgi:create_app"
 PATH = "/access/v1/evaluation"
 
 
+def entities(r: Request) -> dict[str, dict[str, object]]:
+    """Give a request in the form that the standard has for it."""
+    return {
+        "subject": {"type": r.subject_type, "id": r.subject_id},
+        "action": {"name": r.action},
+        "resource": {"type": r.resource_type, "id": r.resource_id},
+        "context": {
+            "purpose": r.purpose,
+            "tier": r.tier,
+            "environment": {"kind": r.environment, "country": r.country},
+        },
+    }
+
+
 def bodies(count: int, *, partners: int, datasets: int, receipt: bool = False) -> list[bytes]:
     """Give requests as a partner's system would send them; `receipt` asks for the decision's receipt, too."""
     made = []
     for r in random_requests(count, partners=partners, datasets=datasets):
-        body = {
-            "subject": {"type": r.subject_type, "id": r.subject_id},
-            "action": {"name": r.action},
-            "resource": {"type": r.resource_type, "id": r.resource_id},
-            "context": {
-                "purpose": r.purpose,
-                "tier": r.tier,
-                "environment": {"kind": r.environment, "country": r.country},
-                **({"receipt": True} if receipt else {}),
-            },
-        }
+        body = entities(r)
+        if receipt:
+            body["context"]["receipt"] = True
         made.append(request_bytes(PATH, msgspec.json.encode(body), TOKEN))
     return made
 

@@ -50,7 +50,7 @@ class _Connection(asyncio.Protocol):
         head = self.buffer.find(b"\r\n\r\n")
         if head < 0:
             return
-        start = self.buffer.lower().find(b"content-length: ") + 16
+        start = self.buffer[:head].lower().find(b"content-length: ") + 16
         length = int(self.buffer[start : self.buffer.find(b"\r", start)])
         if len(self.buffer) < head + 4 + length:
             return

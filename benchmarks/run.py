@@ -1,7 +1,7 @@
 """Run the benchmarks: one JSON object a line, each figure beside a baseline that was measured in the same run.
 
-    python benchmarks/run.py [append|verify|decide_http|memory|proof|receipt|publish|
-                             decide_vs_cerbos|decide_vs_casbin]
+    python benchmarks/run.py [append|verify|decide_http|decide_batch|decide_vs_cerbos|decide_vs_casbin|memory|proof|
+                             receipt|publish]
 
 The machines are shared and noisy: ratios hold better than figures. Medians of several rounds, alternating with the
 baseline's; `spread` gives the lowest and the highest round.
@@ -17,6 +17,7 @@ ALL = (
     "append",
     "verify",
     "decide_http",
+    "decide_batch",
     "decide_vs_cerbos",
     "decide_vs_casbin",
     "memory",
