@@ -18,6 +18,7 @@ from ledger.api import (
     policies,
     problems,
     reading,
+    requests,
     sealing,
     streams,
     tiles,
@@ -57,6 +58,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.rate = RateLimit(service.requests_per_second)
     app.state.decision_point = authzen.DecisionPoint(service, app.state.rate)
     app.include_router(metadata.router)
+    app.include_router(requests.router)
     app.include_router(management.router)
     app.include_router(policies.router)
     app.include_router(explanations.router)

@@ -26,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from ledger.access.evaluations import MAX_BATCH_BYTES, Batch, parse_evaluations
 from ledger.access.explain import explain
 from ledger.access.request import MAX_REQUEST_BYTES, Request, parse_request, wants_receipt
+from ledger.access.requestable import is_requestable
 from ledger.api.acting import NO_TOKEN, NO_TOKEN_HELP
 from ledger.api.bearer import Shown, show_token
 from ledger.api.problems import problem, problem_of, status_of
@@ -34,12 +35,15 @@ from ledger.api.request_ids import echoed, echoing
 from ledger.api.strict import check_announced, check_json
 from ledger.bootstrap import Service
 from ledger.errors import NotScoped, OblikError, TooLarge, Unauthenticated, Unavailable
+from ledger.log.entry import format_time, parse_time
 from ledger.services.decisions import Answer, Question, Until, check_may_evaluate
+from ledger.services.denials import REQUESTABLE_FOR
 from ledger.services.receipts import Receipts
 from ledger.storage.batch import Draft
 
 PATH = "/access/v1/evaluation"
 BATCH_PATH = "/access/v1/evaluations"
+REQUESTS_PATH = "/access/v1/requests"
 PATHS = frozenset((PATH, BATCH_PATH))
 BEARER = "bearer "
 JSON = (b"content-type", b"application/json")
@@ -48,6 +52,15 @@ CONCERNS_ALL = (Unauthenticated, NotScoped, Unavailable)
 """What is wrong with the caller, or the service, and not with an item of a batch."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+class AccessRequest(Struct, frozen=True, gc=False):
+    """Where, and until when, what was denied can be asked for (draft AuthZEN access request profile)."""
+
+    endpoint: str
+    expires_at: str
+    binding_token: str
+    """The decision's index: no secret, since only its own organisation's applicant may name it."""
 
 
 class Context(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -66,6 +79,8 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
     errors: tuple[str, ...] = ()
     receipt: str | None = None
     """A proof file (C2SP tlog-proof), where the request asked for one."""
+    access_request: AccessRequest | None = None
+    """In a deny that a grant would cure."""
 
 
 class ItemError(Struct, frozen=True, gc=False):
@@ -102,6 +117,7 @@ class DecisionPoint:
         self._service, self._sequencer = service, service.sequencer
         self._receipts = Receipts(service.engine, service.publisher)
         self._rate = rate
+        self._requests_at = service.url + REQUESTS_PATH
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; errors are problem documents, as everywhere."""
@@ -137,16 +153,16 @@ class DecisionPoint:
         asked, with_receipt = parse_request(body), wants_receipt(body)
         seq, draft = await self._sequencer.ask(Question(shown.token_hash, asked, shown.access))
         receipt = await self._receipts.make(seq) if with_receipt else None
-        return _encode(evaluation(seq, draft.answer, None if receipt is None else receipt.decode()))
+        return _encode(evaluation(seq, draft.answer, self._requests_at, receipt))
 
     async def _decide_all(self, shown: Shown, batch: Batch) -> bytes:
         until = None if batch.ends_at is None else Until(batch.ends_at)
         items = [item for item in batch.items if isinstance(item, Request)]
         if items:
             questions = [Question(shown.token_hash, item, shown.access, until) for item in items]
-            return render_all(batch, await self._sequencer.ask_all(questions))
+            return render_all(batch, await self._sequencer.ask_all(questions), self._requests_at)
         await self._sequencer.run(partial(check_may_evaluate, token_hash=shown.token_hash, access=shown.access))
-        return render_all(batch, ())
+        return render_all(batch, (), self._requests_at)
 
 
 async def _read_body(headers: dict[bytes, bytes], receive: Receive, *, limit: int) -> bytes:
@@ -168,15 +184,17 @@ def _token(authorization: str) -> str:
     return authorization[len(BEARER) :].strip()
 
 
-def render_all(batch: Batch, answers: Sequence[tuple[int, Draft] | OblikError | None]) -> bytes:
+def render_all(batch: Batch, answers: Sequence[tuple[int, Draft] | OblikError | None], requests_at: str) -> bytes:
     """Give the answers of a batch as JSON, in order, up to the one that ends it. Raises what concerns all of it."""
     for answer in answers:
         if isinstance(answer, CONCERNS_ALL):
             raise answer
-    return _encode(Evaluations(tuple(_evaluations(batch, iter(answers)))))
+    return _encode(Evaluations(tuple(_evaluations(batch, iter(answers), requests_at))))
 
 
-def _evaluations(batch: Batch, answers: Iterator[tuple[int, Draft] | OblikError | None]) -> Iterator[Evaluation]:
+def _evaluations(
+    batch: Batch, answers: Iterator[tuple[int, Draft] | OblikError | None], requests_at: str
+) -> Iterator[Evaluation]:
     for item in batch.items:
         answer = next(answers) if isinstance(item, Request) else item
         if answer is None:
@@ -184,13 +202,13 @@ def _evaluations(batch: Batch, answers: Iterator[tuple[int, Draft] | OblikError 
         if isinstance(answer, OblikError):
             found = Evaluation(False, Unanswered(ItemError(status_of(answer), answer.problem)))
         else:
-            found = evaluation(answer[0], answer[1].answer)
+            found = evaluation(answer[0], answer[1].answer, requests_at)
         yield found
         if found.decision is batch.ends_at:
             return
 
 
-def evaluation(seq: int, answer: Answer, receipt: str | None = None) -> Evaluation:
+def evaluation(seq: int, answer: Answer, requests_at: str, receipt: bytes | None = None) -> Evaluation:
     """Give the answer with its explanation."""
     decision, resource = answer.decision, answer.facts.resource
     explanation = explain(decision, answer.policy)
@@ -204,6 +222,14 @@ def evaluation(seq: int, answer: Answer, receipt: str | None = None) -> Evaluati
         obligations=explanation.obligations,
         grant=decision.grant,
         errors=decision.errors,
-        receipt=receipt,
+        receipt=None if receipt is None else receipt.decode(),
+        access_request=_access_request(seq, answer, requests_at),
     )
     return Evaluation(decision.allowed, context)
+
+
+def _access_request(seq: int, answer: Answer, requests_at: str) -> AccessRequest | None:
+    if answer.decision.allowed or not is_requestable(answer.decision, answer.facts):
+        return None
+    expires = parse_time(answer.decision.evaluated_at) + REQUESTABLE_FOR
+    return AccessRequest(requests_at, format_time(expires), str(seq))

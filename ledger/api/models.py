@@ -262,6 +262,15 @@ class AccessRequest(Body):
     justification: Text = Field(examples=["a detector of mines in thermal imagery for clearance teams"])
 
 
+class RequestAfterDenial(Body):
+    """A request for exactly what a decision denied, from now until `ends`. The justification is sealed."""
+
+    binding_token: Text = Field(examples=["42"])
+    agreement: Identifier = Field(examples=["ua-acme-2026"])
+    ends: Time = Field(examples=["2027-05-21T00:00:00.000000Z"])
+    justification: Text = Field(examples=["a detector of mines in thermal imagery for clearance teams"])
+
+
 class Vote(Body):
     """A vote, in one role."""
 
@@ -361,6 +370,15 @@ class RegisteredKey(BaseModel):
     id: str = Field(examples=["acme-trainer-key-1"])
     kid: str = Field(examples=["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"])
     expires: str = Field(examples=["2027-05-01T00:00:00.000000Z"])
+
+
+class RequestState(BaseModel):
+    """Where a request for access stands; `seq` is the entry that says so."""
+
+    id: str = Field(examples=["r-9f86d081884c7d659a2feaa0c55ad015"])
+    state: str = Field(description="pending, approved, denied or expired", examples=["pending"])
+    seq: int = Field(examples=[57])
+    quorum: list[str] = Field(examples=[["security", "steward"]])
 
 
 class UnderReview(BaseModel):
