@@ -112,12 +112,19 @@ class Sequencer:
     # Working ----------------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while self._intake.wait():
+        while self._is_needed():
             with self._pen:
                 self._settle_batch(self._writer, self._intake.take(MAX_BATCH))
         with self._pen:
             self._writer.forget()
             self._on_loop.forget()
+
+    def _is_needed(self) -> bool:
+        """Wait for work. False once the intake is closed, nothing waits, and the loop has nothing to put back."""
+        if self._intake.wait():
+            return True
+        with self._pen:
+            return len(self._intake) > 0
 
     def _plan_turn(self, loop: asyncio.AbstractEventLoop, *, complete: bool) -> None:
         """Take the turn once all who are ready have asked; where some are expected back, a moment later."""

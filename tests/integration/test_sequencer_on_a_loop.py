@@ -1,15 +1,17 @@
 """Questions that are asked on an event loop: written there where committing is local, and by the thread otherwise."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from programs import PATIENCE
 from promised import entries_in, own_engine
-from world import World, question, revocation
+from world import World, open_world, question, revocation
 
 from ledger.errors import Unavailable
 from ledger.storage import batch as batches
@@ -133,3 +135,36 @@ def test_a_failed_batch_on_the_loop_is_told_and_forgotten(world: World, monkeypa
         asked_together(world, 1)
     monkeypatch.undo()
     assert len(asked_together(world, 2)) == 2
+
+
+def test_what_the_loop_puts_back_while_the_sequencer_closes_is_settled(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """Where another process writes just then, the thread does not end before it has written what the loop could not."""
+    world = open_world(f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path)
+    sequencer = world.service.sequencer
+    at_the_pen = threading.Event()
+
+    class Pen:
+        """The pen, which says that the thread is waiting for it."""
+
+        def __init__(self, pen: Any) -> None:
+            self.acquire, self.release = pen.acquire, pen.release
+
+        def __enter__(self) -> None:
+            at_the_pen.set()
+            self.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.release()
+
+    def busy(_batch: object) -> None:
+        threading.Thread(target=sequencer.close).start()
+        assert at_the_pen.wait(PATIENCE)
+        locked = sqlite3.OperationalError("database is locked")
+        locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise sa.exc.OperationalError("", {}, locked)
+
+    monkeypatch.setattr(sequencer, "_pen", Pen(sequencer._pen))
+    monkeypatch.setattr(sequencer._on_loop, "write", busy)
+    seq, draft = asyncio.run(asyncio.wait_for(sequencer.ask(question()), PATIENCE))
+    assert (seq, draft.event.allowed) == (draft.event.state_seq + 1, True)
+    world.service.close()
