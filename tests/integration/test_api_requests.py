@@ -117,6 +117,8 @@ def test_what_is_refused(api):
     refused(api, 409, {**body, "binding_token": str(api.allowed())}, "none that a request for access could change")
     strike = api.decide(purpose="offensive.strike")["context"]["id"]
     refused(api, 409, {**body, "binding_token": strike}, "none that a request for access could change")
+    others = api.decide("other", subject={"type": "system", "id": "orion-pl/trainer-1"})["context"]["id"]
+    refused(api, 404, {**body, "binding_token": others}, "no decision")
     refused(api, 404, {**body, "agreement": "none"}, "no agreement")
     refused(api, 403, body, "in the role applicant", token="steward")
     refused(api, 403, body, "govern", token="trainer")
