@@ -22,15 +22,15 @@ class RateLimit:
 
     def __init__(self, per_second: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second, self._clock = per_second, clock
+        self._interval = 1 / per_second
         self._full_at: dict[str, float] = {}
 
     def count(self, caller: str) -> None:
         """Count one request. Raises TooOften, and counts nothing, where it is one too many."""
-        now = self._clock()
-        full_at = max(self._full_at.get(caller, now), now)
-        ahead = full_at - now + 1 / self._per_second - BURST_SECONDS
-        if ahead > 0:
-            raise TooOften(self._per_second, retry_after=math.ceil(ahead))
-        if caller not in self._full_at and len(self._full_at) >= MAX_CALLERS:
+        now, known = self._clock(), self._full_at.get(caller)
+        full_at = self._interval + (now if known is None or known < now else known)
+        if full_at - now > BURST_SECONDS:
+            raise TooOften(self._per_second, retry_after=math.ceil(full_at - now - BURST_SECONDS))
+        if known is None and len(self._full_at) >= MAX_CALLERS:
             del self._full_at[next(iter(self._full_at))]
-        self._full_at[caller] = full_at + 1 / self._per_second
+        self._full_at[caller] = full_at
