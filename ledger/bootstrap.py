@@ -144,6 +144,7 @@ def _tokens(engine: sa.Engine, settings: Settings, owner: str, sequencer: Sequen
     passphrase_file = settings.key_passphrase_file
     ensure_token_key(settings.keys, now=clock(), passphrase_file=passphrase_file)
     keys = TokenKeys(settings.keys, passphrase_file=passphrase_file)
+    keys.signing(clock())  # what is wrong with a key is told at start
     return Tokens(engine, url=settings.url, owner=owner, keys=keys, submit=sequencer.submit, clock=clock)
 
 

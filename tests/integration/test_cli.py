@@ -118,7 +118,8 @@ def test_init_opens_a_ledger(tmp_path):
     assert re.search(r"token of v\.melnyk, until \S+Z, shown only here: oblik_\S+\n", done.stdout)
     assert done.stdout.count("verifier key: ledger.example/oblik+") == 2
     keys = sorted((tmp_path / "data" / "keys").iterdir())
-    assert [key.name for key in keys] == ["log-ed25519.pem", "log-ml-dsa-44.pem"]
+    assert [key.name for key in keys[:2]] == ["log-ed25519.pem", "log-ml-dsa-44.pem"]
+    assert [re.sub(r"\d+T\d+Z", "<time>", key.name) for key in keys[2:]] == ["token-<time>.pem"]
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
     assert stat.S_IMODE(keys[0].parent.stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "data" / "ledger.db").stat().st_mode) == 0o600

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from served import Served, check_problem, evaluation, serving
-from world import OTHER, OWNER, PARTNER
+from world import OTHER, OWNER, PARTNER, open_world
 
 from ledger.bootstrap import open_service
 from ledger.errors import BadToken, Misconfigured
@@ -658,6 +658,16 @@ def test_the_operator_makes_keys_by_command(tmp_path):
     setting = {"OBLIK_KEY_PASSPHRASE_FILE": str(secret)}
     assert oblik("keys", "encrypt", "--data", tmp_path / "data", cwd=tmp_path, env=setting).stdout.count("token-") == 2
     assert len(load_token_keys(first.parent, passphrase_file=secret)) == 2
+
+
+def test_a_key_that_cannot_be_read_is_told_at_start(tmp_path):
+    """The service does not start, where it would have to refuse every token later."""
+    world = open_world(f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path, **SETTINGS)
+    world.service.close()
+    (path,) = world.settings.keys.glob("token-*.pem")
+    path.write_text("no key", encoding="utf-8")
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        open_service(world.settings, clock=world.clock)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,30 @@ def test_no_other_key_accepts_it(algorithm):
             check_token(read_token(made(algorithm)), public_key(key.public_key()), types=("test+jwt",))
 
 
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        ({"exp": START}, "expired"),
+        ({"exp": START + 1}, ""),
+        ({"iat": START + 30, "exp": START + 90}, ""),
+        ({"iat": START + 31, "exp": START + 91}, "early"),
+        ({"nbf": START + 30}, ""),
+        ({"nbf": START + 31}, "early"),
+        ({"exp": START + 61}, "lifetime"),
+        ({"iat": START - 30, "exp": START + 30}, ""),
+        ({"iat": START - 30, "exp": START + 31}, "lifetime"),
+    ],
+)
+def test_times_are_held_to_the_second(times, reason):
+    """From 30 seconds before it holds, since clocks differ, to the second of its end; no longer than it may."""
+    if not reason:
+        accept(made(**times))
+        return
+    with pytest.raises(BadToken) as refused:
+        accept(made(**times))
+    assert refused.value.reason == reason
+
+
 def test_thumbprint_of_rfc_8037():
     """Appendix A.3: the name of the key in its appendix A.2."""
     key = parse_jwk({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
@@ -98,6 +122,16 @@ def test_a_key_is_the_same_as_jwk_and_as_pem(key):
     known = public_key(key.public_key())
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     assert known.kid == parse_public_pem(pem).kid == parse_jwk(known.jwk).kid == parse_jwk(format_jwk(known)).kid
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_token_has_one_text(algorithm):
+    """Padding, which other readers skip, makes it another one, in each of its parts."""
+    parts = made(algorithm).split(".")
+    for place, part in enumerate(parts):
+        padded = [*parts[:place], part + "=" * (-len(part) % 4 or 4), *parts[place + 1 :]]
+        with pytest.raises(BadToken, match="base64url"):
+            accept(".".join(padded), algorithm)
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
