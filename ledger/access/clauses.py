@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from ledger.access.facts import Facts, Grant, Party, Resource
+from ledger.access.facts import Facts, Grant, Party, Resource, Restraint
 from ledger.access.request import Request
 from ledger.access.vocabulary import tier_within
 
@@ -234,6 +234,57 @@ def _refusing_bounds(item: Resource, party: Party, path: tuple[str, ...], countr
     if country not in item.countries if item.countries else not (originator and country == party.country):
         refused.append("countries")
     return refused
+
+
+@_clause
+def not_paused(request: Request, facts: Facts, grant: Grant | None, _now: str) -> Finding:
+    """Stop for every pause that covers the use. Protects everyone: one official's doubt suffices, two lift it."""
+    return _unrestrained("not_paused", facts.pauses, request, facts, grant)
+
+
+@_clause
+def no_open_incident(request: Request, facts: Facts, grant: Grant | None, _now: str) -> Finding:
+    """Stop for an incident that blocks the user, or what is used. Protects everyone until it is understood."""
+    return _unrestrained("no_open_incident", facts.incidents, request, facts, grant)
+
+
+def _unrestrained(
+    clause: str, restraints: tuple[Restraint, ...], request: Request, facts: Facts, grant: Grant | None
+) -> Finding:
+    party = facts.party
+    if party is None:
+        return _missing(clause, "party")
+    covering = [restraint for restraint in restraints if _covers(restraint, request, facts, grant)]
+    if not covering:
+        return Finding(clause, True, (party.seq,))
+    scopes = ", ".join(sorted({restraint.scope for restraint in covering}))
+    return Finding(clause, False, tuple([restraint.seq for restraint in covering]), {"scope": scopes})
+
+
+def _covers(restraint: Restraint, request: Request, facts: Facts, grant: Grant | None) -> bool:
+    """Tell whether a restraint covers the use. One of a scope that is not known covers every use."""
+    reaches = _REACHES.get(restraint.scope)
+    return reaches is None or reaches(restraint.target, request, facts, grant)
+
+
+def _is_of_line(target: str, request: Request, facts: Facts) -> bool:
+    """Tell whether `target` is the resource or what it is derived from (I6), a version of it or the whole of it."""
+    line = facts.ancestors if facts.resource is None else (facts.resource, *facts.ancestors)
+    named = f"{request.resource_type}:{request.resource_id}"
+    return target == named or any(target in {item.ref, item.ref.partition("@")[0]} for item in line)
+
+
+_REACHES: Mapping[str, Callable[[str, Request, Facts, Grant | None], bool]] = {
+    "organisation": lambda target, request, _facts, _grant: target == request.org,
+    "resource": lambda target, request, facts, _grant: _is_of_line(target, request, facts),
+    "agreement": lambda target, _request, _facts, grant: grant is not None and target == grant.agreement.id,
+    "grant": lambda target, _request, _facts, grant: grant is not None and target == grant.id,
+    "purpose": lambda target, request, facts, _grant: (
+        target == request.purpose or (facts.purpose is not None and target in facts.purpose.path)
+    ),
+    "environment": lambda target, request, _facts, _grant: target == request.environment,
+}
+"""By scope, whether a restraint's target is what is used, or above it; `everything` has none."""
 
 
 def _is_open(item: Resource, now: str) -> bool:

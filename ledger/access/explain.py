@@ -89,6 +89,14 @@ REMEDIES = {
         "Only the originators of what it is derived from can widen the bounds.",
         "Розширити межі можуть лише ті, від кого походить усе, з чого створено ресурс.",
     ),
+    "not_paused": Sentence(
+        "Two of the owner's officials, in different roles, can lift the pause.",
+        "Скасувати призупинення можуть дві посадові особи власника з різними ролями.",
+    ),
+    "no_open_incident": Sentence(
+        "The owner's security officer can close the incident.",
+        "Закрити інцидент може служба безпеки власника.",
+    ),
 }
 """For each clause, what would change it and who can."""
 

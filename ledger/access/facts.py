@@ -88,6 +88,15 @@ class Grant(Struct, frozen=True, kw_only=True, gc=False):
     agreement: Agreement
 
 
+class Restraint(Struct, frozen=True, kw_only=True, gc=False):
+    """A pause, or an incident that blocks: what uses it stops."""
+
+    scope: str
+    """`everything`, `organisation`, `resource`, `agreement`, `grant`, `purpose` or `environment`."""
+    target: str
+    seq: int
+
+
 class Facts(Struct, frozen=True, kw_only=True, gc=False):
     """All that a decision rests on, read from one state of the ledger.
 
@@ -100,3 +109,7 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False):
     ancestors: tuple[Resource, ...]
     """Everything that the resource is derived from, directly or not; each must permit the request too."""
     grants: tuple[Grant, ...]
+    pauses: tuple[Restraint, ...] = ()
+    """Every pause that stands, whomever it concerns."""
+    incidents: tuple[Restraint, ...] = ()
+    """Every open incident that blocks."""

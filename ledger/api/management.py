@@ -19,7 +19,7 @@ from ledger.governance.promotion import Evidence, Threshold
 from ledger.governance.purposes import Node
 from ledger.governance.terms import Duty, Terms
 from ledger.resources import folder
-from ledger.services import access, agreements, data, promotions, registry, rules, runs, uses
+from ledger.services import access, agreements, data, incidents, pauses, promotions, registry, rules, runs, uses
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/problem+json": {"schema": PROBLEM}}}
@@ -221,6 +221,44 @@ async def vote_on_access(id: Name, body: m.Vote, act: Act) -> m.VoteCounted:
 async def revoke_grant(id: Name, body: m.Reason, act: Act) -> m.Written:
     """End a grant, alone and at once (steward, security or legal)."""
     seq = await act(lambda tx, by: access.revoke_grant(tx, by, act.owner, id=id, reason=body.reason))
+    return m.Written(seq=seq)
+
+
+@router.post("/pauses", status_code=201, tags=["control"])
+async def place_pause(body: m.Pause, act: Act) -> m.Written:
+    """Stop uses, alone and at once (security, steward, legal or ethics)."""
+    return m.Written(seq=await act(lambda tx, by: pauses.place_pause(tx, by, act.owner, **body.model_dump())))
+
+
+@router.post("/pauses/{id}/lifting", status_code=201, tags=["control"])
+async def lift_pause(id: Name, body: m.Agreed, act: Act) -> m.LiftCounted:
+    """Agree to lift a pause, in one role. It is lifted once two people agree: the role that placed it, and another."""
+    counted = await act(lambda tx, by: pauses.lift_pause(tx, by, act.owner, id=id, **body.model_dump()))
+    return m.LiftCounted(
+        seq=counted.seq,
+        outcome=counted.outcome,
+        missing_roles=list(counted.missing_roles),
+        lifted_seq=counted.lifted_seq,
+    )
+
+
+@router.post("/incidents", status_code=201, tags=["control"])
+async def report_incident(body: m.Incident, act: Act) -> m.Written:
+    """Report an incident (anyone; a partner about itself or a resource). It stops nothing until an official says so."""
+    return m.Written(seq=await act(lambda tx, by: incidents.report_incident(tx, by, act.owner, **body.model_dump())))
+
+
+@router.post("/incidents/{id}/blocking", status_code=201, tags=["control"])
+async def make_blocking(id: Name, body: m.Reason, act: Act) -> m.Written:
+    """Have an incident stop what it is about (security, steward, legal or ethics)."""
+    seq = await act(lambda tx, by: incidents.make_blocking(tx, by, act.owner, id=id, reason=body.reason))
+    return m.Written(seq=seq)
+
+
+@router.post("/incidents/{id}/closure", status_code=201, tags=["control"])
+async def close_incident(id: Name, body: m.Reason, act: Act) -> m.Written:
+    """Close an incident (security; one that blocks is closed by another person than made it blocking)."""
+    seq = await act(lambda tx, by: incidents.close_incident(tx, by, act.owner, id=id, reason=body.reason))
     return m.Written(seq=seq)
 
 

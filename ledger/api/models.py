@@ -279,6 +279,33 @@ class Vote(Body):
     note: Annotated[str, Field(max_length=2_000)] = Field(default="", examples=["within the agreement"])
 
 
+class Pause(Body):
+    """What is to be stopped at once, with all below it or derived from it; `everything` has no target."""
+
+    id: Identifier = Field(examples=["pause-1"])
+    scope: Literal["everything", "organisation", "resource", "agreement", "grant", "purpose", "environment"] = Field(
+        examples=["resource"]
+    )
+    target: Annotated[str, Field(max_length=200)] = Field(default="", examples=["dataset:uav-thermal"])
+    reason: Text = Field(examples=["a person can be recognised"])
+
+
+class Agreed(Body):
+    """Consent, in one role."""
+
+    role: Identifier = Field(examples=["security"])
+    note: Annotated[str, Field(max_length=2_000)] = Field(default="", examples=["the cause is removed"])
+
+
+class Incident(Body):
+    """An incident to report. The account is sealed: the ledger holds a commitment to it."""
+
+    id: Identifier = Field(examples=["incident-1"])
+    scope: Literal["organisation", "resource"] = Field(examples=["organisation"])
+    target: Annotated[str, Field(min_length=1, max_length=200)] = Field(examples=["acme-jp"])
+    account: Text = Field(examples=["a laptop with frames on it is missing"])
+
+
 class Quantity(Body):
     """How much was read."""
 
@@ -397,6 +424,15 @@ class VoteCounted(BaseModel):
     missing_roles: list[str] = Field(examples=[[]])
     grant: str | None = Field(default=None, examples=["grant-req-1"])
     granted_seq: int | None = Field(default=None, examples=[24])
+
+
+class LiftCounted(BaseModel):
+    """Consent to lift a pause, and what came of it."""
+
+    seq: int = Field(examples=[51])
+    outcome: str = Field(examples=["lifted"])
+    missing_roles: list[str] = Field(examples=[[]])
+    lifted_seq: int | None = Field(default=None, examples=[52])
 
 
 class PromotionVoteCounted(BaseModel):

@@ -11,12 +11,13 @@ readable for ever. No body holds a float, an enum by number, or a local time.
     sharing       agreements, access requests, grants
     decisions     decisions and the use made of them
     promotion     what moves weights towards deployment
+    restraints    pauses, and incidents that block
     sealing       sealed fields shown to a reader, or erased
     streams       the heads of all streams, sealed
     keys          the log's own keys; `key_history` folds them
 """
 
-from ledger.events import data, decisions, keys, promotion, registry, rules, sealing, sharing, streams
+from ledger.events import data, decisions, keys, promotion, registry, restraints, rules, sealing, sharing, streams
 from ledger.events.catalogue import CATALOGUE, Event, event_of, replayable
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "promotion",
     "registry",
     "replayable",
+    "restraints",
     "rules",
     "sealing",
     "sharing",

@@ -48,6 +48,9 @@ FOR_PROMOTION = ("engineering", "ethics", "legal", "security")
 FOR_POLICY = ("legal", "security")
 """Who has to agree to another decision policy: those who answer for what it permits, and for what it lets out."""
 
+MAY_PAUSE = ("security", "steward", "legal", "ethics")
+"""Roles in which one official pauses, alone and at once."""
+
 MIN_ROLES = 2
 """Fewer would let someone act alone."""
 
@@ -96,6 +99,11 @@ def quorum_for_promotion() -> Quorum:
 def quorum_for_policy() -> Quorum:
     """Give the roles that decide on a change of the decision policy."""
     return Quorum(roles=FOR_POLICY)
+
+
+def quorum_to_lift(placed_as: str) -> Quorum:
+    """Give the two roles that lift a pause: that in which it was placed, and security, or a steward beside security."""
+    return Quorum(roles=tuple(sorted((placed_as, "steward" if placed_as == "security" else "security"))))
 
 
 def tally(quorum: Quorum, votes: Iterable[Vote], *, barred: Collection[str]) -> Tally:

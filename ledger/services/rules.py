@@ -27,8 +27,11 @@ INDISPENSABLE = (
     "environment_permitted",
     "location_permitted",
     "lineage_permits",
+    "not_paused",
+    "no_open_incident",
 )
-"""Clauses that no policy may do without: what a grant says, what is prohibited (I4), and what sources forbid (I6)."""
+"""Clauses that no policy may do without: what a grant says, what is prohibited or stopped (I4), and what sources forbid
+(I6). It binds what is adopted: a policy that was adopted before a clause was listed here stays in force."""
 
 
 def adopt_purposes(tx: Transaction, caller: Caller, owner: str, *, nodes: Sequence[Node]) -> int:

@@ -2,7 +2,8 @@
 
 A fact that is remembered is never older than the `state_seq` it is remembered under, and all are forgotten when that
 moves: so a remembered fact is as good as one just read (I4). Queries go through indexes: parties, purposes,
-agreements and resources by key, grants by (organisation, resource).
+agreements and resources by key, grants by (organisation, resource). Pauses and incidents are few: all that stand are
+read at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,9 +31,20 @@ MAX_IN_QUERY = 500
 
 DEFAULT_REPORT_HOURS = 24
 
-ORGANISATION, PURPOSE, RESOURCE, LINEAGE, AGREEMENT, GRANT = (
-    t.table(row) for row in (t.OrganisationRow, t.PurposeRow, t.ResourceRow, t.LineageRow, t.AgreementRow, t.GrantRow)
+ORGANISATION, PURPOSE, RESOURCE, LINEAGE, AGREEMENT, GRANT, RESTRAINT = (
+    t.table(row)
+    for row in (
+        t.OrganisationRow,
+        t.PurposeRow,
+        t.ResourceRow,
+        t.LineageRow,
+        t.AgreementRow,
+        t.GrantRow,
+        t.RestraintRow,
+    )
 )
+
+READ_RESTRAINTS = sa.select(RESTRAINT).where(RESTRAINT.c.lifted_seq.is_(None)).order_by(RESTRAINT.c.seq)
 
 GrantKey = tuple[str, str]
 ResourceKey = tuple[str, str]
@@ -48,12 +60,15 @@ class FactReader:
         self._resources: dict[ResourceKey, tuple[f.Resource, tuple[f.Resource, ...]] | None] = {}
         self._agreements: dict[str, f.Agreement] = {}
         self._grants: dict[GrantKey, tuple[f.Grant, ...]] = {}
+        self._restraints: dict[str, tuple[f.Restraint, ...]] = {}
+        """By kind: `pause`, `incident`."""
         self._all: tuple[dict[Any, Any], ...] = (
             self._parties,
             self._purposes,
             self._resources,
             self._agreements,
             self._grants,
+            self._restraints,
         )
 
     def gather(self, connection: sa.Connection, requests: Sequence[Request], *, state_seq: int) -> list[f.Facts]:
@@ -77,6 +92,8 @@ class FactReader:
         self._load_purposes(connection, _new((r.purpose for r in requests), self._purposes))
         self._load_resources(connection, _new((_resource_key(r) for r in requests), self._resources))
         self._load_grants(connection, _new((_grant_key(r) for r in requests), self._grants))
+        if requests and not self._restraints:
+            self._load_restraints(connection)
 
     def _facts(self, request: Request) -> f.Facts:
         resource, ancestors = self._resources[_resource_key(request)] or (None, ())
@@ -86,6 +103,8 @@ class FactReader:
             resource=resource,
             ancestors=ancestors,
             grants=self._grants[_grant_key(request)],
+            pauses=self._restraints["pause"],
+            incidents=self._restraints["incident"],
         )
 
     def _load_parties(self, connection: sa.Connection, ids: list[str]) -> None:
@@ -155,6 +174,12 @@ class FactReader:
                 seq=row.seq,
                 report_within_hours=_report_within(terms),
             )
+
+    def _load_restraints(self, connection: sa.Connection) -> None:
+        found: dict[str, list[f.Restraint]] = {"pause": [], "incident": []}
+        for row in connection.execute(READ_RESTRAINTS):
+            found[row.kind].append(f.Restraint(scope=row.scope, target=row.target, seq=row.seq))
+        self._restraints.update({kind: tuple(restraints) for kind, restraints in found.items()})
 
 
 def _new(keys: Iterable[Any], known: dict[Any, Any]) -> list[Any]:

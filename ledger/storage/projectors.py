@@ -10,7 +10,19 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sealing, sharing, streams
+from ledger.events import (
+    Event,
+    data,
+    decisions,
+    keys,
+    promotion,
+    registry,
+    restraints,
+    rules,
+    sealing,
+    sharing,
+    streams,
+)
 from ledger.governance.labels import releasable_to
 from ledger.governance.promotion import STAGES
 from ledger.governance.purposes import Node, parse_tree
@@ -467,6 +479,82 @@ def _weights_promoted(
 ) -> None:
     _update(connection, t.PromotionRow, "id", event.promotion, status="promoted", seq=seq)
     _update(connection, t.WeightsRow, "id", event.id, stage=event.stage, seq=seq)
+
+
+# Restraints -----------------------------------------------------------------------------------------------------------
+
+
+@projector(restraints.PausePlaced)
+def _pause_placed(connection: sa.Connection, event: restraints.PausePlaced, seq: int, by: dict[str, str]) -> None:
+    _restrain(connection, event, seq, by, kind="pause", quorum=event.quorum)
+
+
+def _restrain(
+    connection: sa.Connection,
+    event: restraints.PausePlaced | restraints.IncidentMadeBlocking,
+    seq: int,
+    by: dict[str, str],
+    *,
+    kind: str,
+    quorum: tuple[str, ...] = (),
+) -> None:
+    _insert(
+        connection,
+        t.RestraintRow,
+        id=f"{kind}:{event.id}",
+        kind=kind,
+        scope=event.scope,
+        target=event.target,
+        concerns=dump(event.concerns),
+        quorum=dump(quorum),
+        placed_by=f"{by['org']}/{by.get('person', '')}",
+        lifted_seq=None,
+        seq=seq,
+    )
+
+
+@projector(restraints.PauseLiftVoted)
+def _pause_lift_voted(
+    connection: sa.Connection, event: restraints.PauseLiftVoted, seq: int, by: dict[str, str]
+) -> None:
+    _vote(connection, by, matter=f"pause:{event.pause}", role=event.role, vote="approve", seq=seq)
+
+
+@projector(restraints.PauseLifted)
+def _pause_lifted(connection: sa.Connection, event: restraints.PauseLifted, seq: int, _by: dict[str, str]) -> None:
+    _update(connection, t.RestraintRow, "id", f"pause:{event.id}", lifted_seq=seq)
+
+
+@projector(restraints.IncidentReported)
+def _incident_reported(
+    connection: sa.Connection, event: restraints.IncidentReported, seq: int, _by: dict[str, str]
+) -> None:
+    _insert(
+        connection,
+        t.IncidentRow,
+        id=event.id,
+        scope=event.scope,
+        target=event.target,
+        concerns=dump(event.concerns),
+        status="reported",
+        seq=seq,
+    )
+
+
+@projector(restraints.IncidentMadeBlocking)
+def _incident_made_blocking(
+    connection: sa.Connection, event: restraints.IncidentMadeBlocking, seq: int, by: dict[str, str]
+) -> None:
+    _update(connection, t.IncidentRow, "id", event.id, status="blocking", seq=seq)
+    _restrain(connection, event, seq, by, kind="incident")
+
+
+@projector(restraints.IncidentClosed)
+def _incident_closed(
+    connection: sa.Connection, event: restraints.IncidentClosed, seq: int, _by: dict[str, str]
+) -> None:
+    _update(connection, t.IncidentRow, "id", event.id, status="closed", seq=seq)
+    _update(connection, t.RestraintRow, "id", f"incident:{event.id}", lifted_seq=seq)
 
 
 # Keys -----------------------------------------------------------------------------------------------------------------

@@ -304,11 +304,11 @@ class AccessRequestRow(SQLModel, table=True):
 
 
 class VoteRow(SQLModel, table=True):
-    """One person's vote on a request or a promotion."""
+    """One person's vote on a request, a promotion or the lifting of a pause."""
 
     __tablename__ = "vote"
     matter: str = Field(sa_column=_text(key=True))
-    """`access:<id>` or `promotion:<id>`."""
+    """`access:<id>`, `promotion:<id>` or `pause:<id>`."""
     person: str = Field(sa_column=_text(key=True))
     org: str = Field(sa_column=_text(key=True))
     role: str = Field(sa_column=_text())
@@ -364,6 +364,36 @@ class PromotionRow(SQLModel, table=True):
     stage: str = Field(sa_column=_text())
     quorum: str = Field(sa_column=_text())
     proposed_by: str = Field(sa_column=_text())
+    status: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class RestraintRow(SQLModel, table=True):
+    """A pause, or an incident that blocks: in force until it is lifted."""
+
+    __tablename__ = "restraint"
+    __table_args__ = (sa.Index("restraint_in_force", "lifted_seq"),)
+    id: str = Field(sa_column=_text(key=True))
+    """`pause:<id>` or `incident:<id>`."""
+    kind: str = Field(sa_column=_text())
+    scope: str = Field(sa_column=_text())
+    target: str = Field(sa_column=_text())
+    concerns: str = Field(sa_column=_text())
+    quorum: str = Field(sa_column=_text())
+    """Who lifts a pause; empty for an incident."""
+    placed_by: str = Field(sa_column=_text())
+    lifted_seq: int | None = Field(default=None, sa_column=_index(null=True))
+    seq: int = Field(sa_column=_index())
+
+
+class IncidentRow(SQLModel, table=True):
+    """reported → blocking → closed, or closed at once."""
+
+    __tablename__ = "incident"
+    id: str = Field(sa_column=_text(key=True))
+    scope: str = Field(sa_column=_text())
+    target: str = Field(sa_column=_text())
+    concerns: str = Field(sa_column=_text())
     status: str = Field(sa_column=_text())
     seq: int = Field(sa_column=_index())
 
@@ -456,6 +486,8 @@ PROJECTIONS = (
     RunRow,
     WeightsRow,
     PromotionRow,
+    RestraintRow,
+    IncidentRow,
     LogKeyRow,
     DisclosureReaderRow,
     ErasedFieldRow,

@@ -8,9 +8,15 @@ from world import OWNER, World, question
 
 from ledger.services.decisions import Evaluator
 from ledger.storage.engine import locked
-from ledger.storage.tables import GrantRow, table
+from ledger.storage.tables import GrantRow, RestraintRow, table
 
 MANY = 20_000
+
+
+def lifted(number: int) -> dict:
+    """Give the row of a pause that is over."""
+    texts = dict.fromkeys(("target", "concerns", "quorum", "placed_by"), "[]")
+    return {"id": f"pause:{number}", "kind": "pause", "scope": "grant", "lifted_seq": number, "seq": number, **texts}
 
 
 @pytest.fixture
@@ -21,6 +27,7 @@ def plans(world: World):
         row = connection.execute(grants.select().limit(1)).one()._asdict()
         rows = [{**row, "id": f"g{n}", "org": f"org-{n % 500}", "resource": f"dataset:d{n}"} for n in range(MANY)]
         connection.execute(grants.insert(), rows)
+        connection.execute(table(RestraintRow).insert(), [lifted(n) for n in range(MANY)])
         connection.exec_driver_sql("ANALYZE")
     sqlite = world.service.engine.dialect.name == "sqlite"
     found: dict[str, str] = {}
@@ -45,6 +52,21 @@ def test_grants_are_found_by_their_holder(plans):
     assert not re.search(r"SCAN access_grant|Seq Scan on access_grant", plans["access_grant"])
 
 
+def test_restraints_in_force_are_found_among_those_that_are_over(plans):
+    """Among 20,000 pauses that were lifted, the query for those that stand goes through its index."""
+    assert "restraint_in_force" in plans["restraint"]
+    assert not re.search(r"SCAN restraint|Seq Scan on restraint", plans["restraint"])
+
+
 def test_every_fact_is_asked_for(plans):
     """The plans cover all that a decision reads."""
-    assert {"organisation", "purpose", "resource", "lineage", "agreement", "access_grant", "credential"} <= plans.keys()
+    assert {
+        "organisation",
+        "purpose",
+        "resource",
+        "lineage",
+        "agreement",
+        "access_grant",
+        "credential",
+        "restraint",
+    } <= plans.keys()

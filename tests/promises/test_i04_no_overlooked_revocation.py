@@ -18,6 +18,7 @@ from ledger.events import CATALOGUE, Event, event_of
 from ledger.events.data import DatasetVersionWithdrawn, RecordedBounds
 from ledger.events.decisions import DecisionRecorded
 from ledger.events.registry import CredentialRevoked
+from ledger.events.restraints import IncidentMadeBlocking, PausePlaced
 from ledger.events.rules import PolicyAdopted, PurposesAdopted
 from ledger.events.sharing import GrantIssued, GrantRevoked
 from ledger.governance.purposes import parse_nodes
@@ -64,6 +65,16 @@ def withdrawal(name: str) -> DatasetVersionWithdrawn:
     return DatasetVersionWithdrawn(dataset="uav", version=name, reason="test")
 
 
+def pause(scope: str, target: str) -> PausePlaced:
+    return PausePlaced(
+        id="pause-1", scope=scope, target=target, concerns=(), quorum=("security", "steward"), reason="test"
+    )
+
+
+def incident() -> IncidentMadeBlocking:
+    return IncidentMadeBlocking(id="incident-1", scope="organisation", target=PARTNER, concerns=(), reason="test")
+
+
 def prohibition() -> PurposesAdopted:
     nodes = parse_nodes((folder("examples") / "purposes.json").read_bytes())
     changed = [type(n)(**{f: getattr(n, f) for f in n.__struct_fields__} | {"prohibited": True}) for n in nodes]
@@ -93,6 +104,10 @@ CHANGES = {
         lambda _tx: version("redacted-2", "redacted", bounds=RecordedBounds(countries=("UKR",))),
         "lineage_permits",
     ),
+    "everything paused": (lambda _tx: pause("everything", ""), "not_paused"),
+    "partner paused": (lambda _tx: pause("organisation", PARTNER), "not_paused"),
+    "ancestor paused": (lambda _tx: pause("resource", "dataset:uav@raw-1"), "not_paused"),
+    "incident made blocking": (lambda _tx: incident(), "no_open_incident"),
     "stricter policy": (stricter_policy, None),
 }
 
@@ -287,7 +302,7 @@ def test_every_kind_that_a_decision_depends_on_moves_state_seq(world: World):
     read = tables_that_decisions_read(world)
     assert {
         "organisation", "member", "credential", "purpose", "policy", "resource", "lineage", "agreement", "access_grant",
-        "attachment",
+        "attachment", "restraint",
     } == read  # fmt: skip
     written: dict[type[Event], set[str]] = {}
     for event, by in every_kind(world):

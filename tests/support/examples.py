@@ -7,7 +7,19 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from ledger.events import Event, data, decisions, keys, promotion, registry, rules, sealing, sharing, streams
+from ledger.events import (
+    Event,
+    data,
+    decisions,
+    keys,
+    promotion,
+    registry,
+    restraints,
+    rules,
+    sealing,
+    sharing,
+    streams,
+)
 from ledger.governance.label_forms import Category, Label
 from ledger.governance.promotion import Evidence, Threshold
 from ledger.governance.purposes import Node
@@ -261,6 +273,51 @@ EXAMPLES = (
             version="dataset:uav-thermal@redacted-1",
         ),
         TRAINER,
+    ),
+    Example(
+        restraints.PausePlaced(
+            id="pause-1",
+            scope="resource",
+            target="dataset:uav-thermal@redacted-1",
+            concerns=("dataset:uav-thermal",),
+            quorum=("security", "steward"),
+            reason="a person can be recognised",
+        ),
+        SECURITY,
+    ),
+    Example(
+        restraints.PauseLiftVoted(
+            pause="pause-1", concerns=("dataset:uav-thermal",), role="steward", note="the frame is taken out"
+        ),
+        STEWARD,
+    ),
+    Example(restraints.PauseLifted(id="pause-1", concerns=("dataset:uav-thermal",)), SECURITY),
+    Example(
+        restraints.IncidentReported(
+            id="incident-1",
+            scope="organisation",
+            target="acme-jp",
+            concerns=("org:acme-jp",),
+            reported_by="acme-jp/k.sato",
+        ),
+        APPLICANT,
+        {"account": "a laptop with frames on it is missing"},
+    ),
+    Example(
+        restraints.IncidentMadeBlocking(
+            id="incident-1",
+            scope="organisation",
+            target="acme-jp",
+            concerns=("org:acme-jp",),
+            reason="until the laptop is found",
+        ),
+        STEWARD,
+    ),
+    Example(
+        restraints.IncidentClosed(
+            id="incident-1", concerns=("org:acme-jp",), reason="the laptop was found, its disk encrypted"
+        ),
+        SECURITY,
     ),
     Example(decisions.UseReported(manifest_root=SHA256["root"], **USED), GATEWAY),
     Example(decisions.UseAnomalous(problem="the use began before the decision", **USED), GATEWAY),

@@ -40,6 +40,14 @@ from ledger.events.registry import (
     OrganisationEnrolled,
     OrganisationProposed,
 )
+from ledger.events.restraints import (
+    IncidentClosed,
+    IncidentMadeBlocking,
+    IncidentReported,
+    PauseLifted,
+    PauseLiftVoted,
+    PausePlaced,
+)
 from ledger.events.rules import (
     PolicyAdopted,
     PolicyProposed,
@@ -75,7 +83,7 @@ NEW = "new-ee"
 
 def every_kind(world: World) -> Iterator[tuple[Event, dict[str, str]]]:
     """Give events with who they are by; each is to be appended before the next is asked for."""
-    for event in (*_registry(world), *_rules(), *_data(), *_sharing(), *_sealing(), *_promotion()):
+    for event in (*_registry(world), *_rules(), *_data(), *_sharing(), *_restraints(), *_sealing(), *_promotion()):
         yield event, PERSON if "vote" in event.KIND else BY
     yield _decision(), BY
     yield from ((event, BY) for event in _uses())
@@ -178,6 +186,17 @@ def _sharing() -> Iterator[Event]:
     yield AccessVoted(request="req-9", org=PARTNER, resource="dataset:uav", role="steward", vote="approve")
     yield grant(9)
     yield GrantRevoked(id="grant-9", org=PARTNER, resource="dataset:uav", reason="test")
+
+
+def _restraints() -> Iterator[Event]:
+    stopped = {"concerns": (f"org:{PARTNER}",)}
+    about = {"scope": "organisation", "target": PARTNER, **stopped}
+    yield PausePlaced(id="pause-9", quorum=("security", "steward"), reason="test", **about)
+    yield PauseLiftVoted(pause="pause-9", role="steward", **stopped)
+    yield PauseLifted(id="pause-9", **stopped)
+    yield IncidentReported(id="incident-9", reported_by=f"{OWNER}/i.bondar", **about)
+    yield IncidentMadeBlocking(id="incident-9", reason="test", **about)
+    yield IncidentClosed(id="incident-9", reason="test", **stopped)
 
 
 def _sealing() -> Iterator[Event]:

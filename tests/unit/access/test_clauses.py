@@ -96,6 +96,57 @@ def test_edge(clause, facts, holds, find):
     assert holds is find(clause, facts).holds
 
 
+@pytest.mark.parametrize(
+    ("scope", "target", "holds"),
+    [
+        ("everything", "", False),
+        ("organisation", "acme-jp", False),
+        ("organisation", "acme", True),
+        ("resource", "dataset:uav-thermal", False),
+        ("resource", "dataset:uav-thermal@redacted-1", False),
+        ("resource", "dataset:uav-thermal@raw-1", False),
+        ("resource", "dataset:uav-thermal@raw-2", True),
+        ("resource", "dataset:uav", True),
+        ("agreement", "a-1", False),
+        ("agreement", "a-2", True),
+        ("grant", "g-1", False),
+        ("grant", "a-1", True),
+        ("purpose", "humanitarian.demining", False),
+        ("purpose", "humanitarian", False),
+        ("purpose", "humanitarian.demining.mines", True),
+        ("environment", "enclave", False),
+        ("environment", "edge", True),
+        ("unheard-of", "", False),
+    ],
+)
+def test_restraint(scope, target, holds, find):
+    """A pause or incident stops what it names and what lies below it, and nothing beside it; evidence is its entry."""
+    for clause, facts in (("not_paused", "pauses"), ("no_open_incident", "incidents")):
+        finding = find(clause, {facts: [{"scope": scope, "target": target, "seq": 40}]})
+        assert holds is finding.holds
+        assert holds or (finding.entries, finding.detail) == ((40,), {"scope": scope})
+
+
+def test_a_pause_without_a_resource_or_grant(find):
+    """Pauses cover by name what does not exist at the tier asked for; of a grant that is not there, none is paused."""
+    pauses = [{"scope": "resource", "target": "dataset:uav-thermal", "seq": 40}]
+    assert not find("not_paused", {"pauses": pauses, "resource": None, "ancestors": []}).holds
+    for scope, target in (("grant", "g-1"), ("agreement", "a-1")):
+        pauses = [{"scope": scope, "target": target, "seq": 40}]
+        assert find("not_paused", {"pauses": pauses, "grants": []}).holds
+
+
+def test_several_pauses(find):
+    """A refusal names every pause that covers the use, and no other."""
+    pauses = [
+        {"scope": "purpose", "target": "humanitarian", "seq": 40},
+        {"scope": "grant", "target": "another", "seq": 41},
+        {"scope": "grant", "target": "g-1", "seq": 42},
+    ]
+    finding = find("not_paused", {"pauses": pauses})
+    assert (finding.entries, finding.detail) == ((40, 42), {"scope": "grant, purpose"})
+
+
 LINE = ["resource.", "ancestors.0."]
 
 
