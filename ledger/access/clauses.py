@@ -16,9 +16,9 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from ledger.access.facts import Facts, Grant, Party, Resource, Restraint
+from ledger.access.facts import Attestation, Authorisation, Facts, Grant, Party, Purpose, Resource, Restraint
 from ledger.access.request import Request
-from ledger.access.vocabulary import tier_within
+from ledger.access.vocabulary import TRAINING, tier_within
 
 MAX_LISTED = 20
 """Values of a set that a detail repeats, so that an answer stays small; the entry it rests on has them all."""
@@ -161,13 +161,15 @@ def environment_permitted(request: Request, _facts: Facts, grant: Grant | None, 
 
 @_clause
 def location_permitted(request: Request, _facts: Facts, grant: Grant | None, _now: str) -> Finding:
-    """Keep to countries that grant and agreement name. Protects the owner: the place decides whose law can reach in."""
+    """Keep processing and storage to countries of grant and agreement. Protects the owner: a place brings its law."""
     if grant is None:
         return _missing("location_permitted", "grant")
-    agreement, asked = grant.agreement, request.country
+    agreement, asked, stored = grant.agreement, request.country, request.storage_country
     entries = (grant.seq, agreement.seq)
     if asked in grant.countries and asked in agreement.countries:
-        return Finding("location_permitted", True, entries)
+        if not stored or (stored in grant.countries and stored in agreement.countries):
+            return Finding("location_permitted", True, entries)
+        asked = f"{asked}, stored in {stored}"
     detail = {"asked": asked, "grant": _listed(grant.countries), "agreement": _listed(agreement.countries)}
     return Finding("location_permitted", False, entries, detail)
 
@@ -210,9 +212,7 @@ def lineage_permits(request: Request, facts: Facts, _grant: Grant | None, now: s
     line = (resource, *facts.ancestors)
     # Pairs and no dict: one entry may concern several of the line, and none of their refusals may be lost.
     refusals = [
-        (item.seq, refused)
-        for item in line
-        if (refused := _refusing_bounds(item, party, purpose.path, request.country, now))
+        (item.seq, refused) for item in line if (refused := _refusing_bounds(item, party, purpose.path, request, now))
     ]
     if not refusals:
         return Finding("lineage_permits", True, tuple([item.seq for item in line]))
@@ -221,7 +221,7 @@ def lineage_permits(request: Request, facts: Facts, _grant: Grant | None, now: s
     return Finding("lineage_permits", False, entries, {"refused_by": ", ".join(bounds)})
 
 
-def _refusing_bounds(item: Resource, party: Party, path: tuple[str, ...], country: str, now: str) -> list[str]:
+def _refusing_bounds(item: Resource, party: Party, path: tuple[str, ...], request: Request, now: str) -> list[str]:
     """Name the bounds of `item` that refuse. An empty set is the originator alone, never "no restriction"."""
     refused = []
     originator = party.id == item.originator
@@ -231,9 +231,77 @@ def _refusing_bounds(item: Resource, party: Party, path: tuple[str, ...], countr
         refused.append("releasable_to")
     if item.purposes.isdisjoint(path) if item.purposes else not originator:
         refused.append("purposes")
-    if country not in item.countries if item.countries else not (originator and country == party.country):
+    stored = request.storage_country
+    if not _is_place(item, party, request.country) or (stored and not _is_place(item, party, stored)):
         refused.append("countries")
     return refused
+
+
+@_clause
+def purpose_authorised(_request: Request, facts: Facts, _grant: Grant | None, now: str) -> Finding:
+    """Ask for an authority's word where a purpose needs it. Protects those whom it touches, whoever granted it.
+
+    An authorisation covers its node and what lies below; one for a node above that which needs it does not speak of it.
+    """
+    purpose = facts.purpose
+    if purpose is None:
+        return _missing("purpose_authorised", "purpose")
+    if purpose.authorisation_at is None:
+        return Finding("purpose_authorised", True, (purpose.seq,))
+    found = next((given for given in facts.authorisations if _authorises(given, purpose, now)), None)
+    if found is not None:
+        return Finding("purpose_authorised", True, (purpose.seq, found.seq))
+    return Finding("purpose_authorised", False, (purpose.seq,), {"authorisation_at": purpose.authorisation_at})
+
+
+def _authorises(given: Authorisation, purpose: Purpose, now: str) -> bool:
+    path, needed_at = purpose.path, purpose.authorisation_at
+    below = path[path.index(needed_at) :] if needed_at in path else ()
+    return given.purpose in below and given.starts <= now < given.ends
+
+
+@_clause
+def quota_left(request: Request, _facts: Facts, grant: Grant | None, _now: str) -> Finding:
+    """Train only while runs are left, or one goes on. Protects the owner: more runs draw more out of the data."""
+    if grant is None:
+        return _missing("quota_left", "grant")
+    if grant.max_runs is None or request.action not in TRAINING:
+        return Finding("quota_left", True, (grant.seq,))
+    entries = (grant.seq,) if grant.runs_seq is None else (grant.seq, grant.runs_seq)
+    if grant.runs < grant.max_runs or grant.runs_open > 0:
+        return Finding("quota_left", True, entries)
+    return Finding("quota_left", False, entries, {"runs": str(grant.runs), "max_runs": str(grant.max_runs)})
+
+
+@_clause
+def environment_attested(request: Request, facts: Facts, grant: Grant | None, now: str) -> Finding:
+    """Take an enclave that is named for one only if it is attested. Protects the owner: anyone can say "enclave".
+
+    Where the grant asks for it, the environment has to be named and attested, whatever its kind.
+    """
+    if grant is None:
+        return _missing("environment_attested", "grant")
+    asked, attestation = request.environment_id, facts.attestation
+    if not grant.attestation and (not asked or request.environment != "enclave"):
+        return Finding("environment_attested", True, (grant.seq,))
+    if not asked or attestation is None:
+        missing = {"missing": "attestation"} if asked else {"missing": "environment.id"}
+        return Finding("environment_attested", False, (grant.seq,), missing)
+    entries = (grant.seq, attestation.seq)
+    if _attests(attestation, request, now):
+        return Finding("environment_attested", True, entries)
+    return Finding("environment_attested", False, entries, {"asked": asked, **_attested(attestation)})
+
+
+def _attests(attestation: Attestation, request: Request, now: str) -> bool:
+    same = (attestation.kind, attestation.country) == (request.environment, request.country)
+    return same and not attestation.withdrawn and attestation.starts <= now < attestation.ends
+
+
+def _attested(attestation: Attestation) -> dict[str, str]:
+    if attestation.withdrawn:
+        return {"status": "withdrawn"}
+    return {name: getattr(attestation, name) for name in ("kind", "country", "starts", "ends")}
 
 
 @_clause
@@ -289,6 +357,12 @@ _REACHES: Mapping[str, Callable[[str, Request, Facts, Grant | None], bool]] = {
 
 def _is_open(item: Resource, now: str) -> bool:
     return not item.withdrawn and (not item.until or now < item.until)
+
+
+def _is_place(item: Resource, party: Party, country: str) -> bool:
+    if item.countries:
+        return country in item.countries
+    return party.id == item.originator and country == party.country
 
 
 def _is_releasable(item: Resource, party: Party) -> bool:

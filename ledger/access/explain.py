@@ -89,6 +89,18 @@ REMEDIES = {
         "Only the originators of what it is derived from can widen the bounds.",
         "Розширити межі можуть лише ті, від кого походить усе, з чого створено ресурс.",
     ),
+    "purpose_authorised": Sentence(
+        "The owner's legal officer can record the authorisation of the authority that may give it.",
+        "Юрист власника може внести до реєстру дозвіл органу, уповноваженого його надати.",
+    ),
+    "quota_left": Sentence(
+        "The organisation can request access for more runs; the owner's officials decide.",
+        "Організація може подати запит на доступ для більшої кількості запусків, а рішення ухвалять посадові особи.",
+    ),
+    "environment_attested": Sentence(
+        "Name an environment whose attestation is in force; the owner's security officer can record one.",
+        "Укажіть середовище з чинною атестацією; внести її може служба безпеки власника.",
+    ),
     "not_paused": Sentence(
         "Two of the owner's officials, in different roles, can lift the pause.",
         "Скасувати призупинення можуть дві посадові особи власника з різними ролями.",

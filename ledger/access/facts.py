@@ -29,6 +29,8 @@ class Purpose(Struct, frozen=True, kw_only=True, gc=False):
     """From the root of the tree down to the purpose itself."""
     prohibited_at: str | None
     """The node on the path that is prohibited, if one is."""
+    authorisation_at: str | None = None
+    """The node on the path, the nearest, that is open only under a special authorisation, if one is."""
     seq: int
 
 
@@ -86,6 +88,36 @@ class Grant(Struct, frozen=True, kw_only=True, gc=False):
     """The entry that revoked it, if one did."""
     seq: int
     agreement: Agreement
+    attestation: bool = False
+    """Whether the environment has to be named, and attested."""
+    max_runs: int | None = None
+    """How many training runs may be started; None for any number."""
+    runs: int = 0
+    """How many were started."""
+    runs_open: int = 0
+    """How many of these have not ended."""
+    runs_seq: int | None = None
+    """The entry that started or ended the last of them."""
+
+
+class Authorisation(Struct, frozen=True, kw_only=True, gc=False):
+    """What opens a purpose to the party that is open only under a special authorisation."""
+
+    purpose: str
+    starts: str
+    ends: str
+    seq: int
+
+
+class Attestation(Struct, frozen=True, kw_only=True, gc=False):
+    """What the party's environment that the request names was attested to be."""
+
+    kind: str
+    country: str
+    starts: str
+    ends: str
+    withdrawn: bool
+    seq: int
 
 
 class Restraint(Struct, frozen=True, kw_only=True, gc=False):
@@ -113,3 +145,7 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False):
     """Every pause that stands, whomever it concerns."""
     incidents: tuple[Restraint, ...] = ()
     """Every open incident that blocks."""
+    authorisations: tuple[Authorisation, ...] = ()
+    """Of the party, where the purpose needs one; those that were withdrawn are left out."""
+    attestation: Attestation | None = None
+    """Of the environment that the request names, if it names one."""

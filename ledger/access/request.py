@@ -5,8 +5,10 @@
      "context": {"purpose": "humanitarian.demining", "tier": "redacted",
                  "environment": {"kind": "enclave", "country": "JPN"}}}
 
-A context may also have `"receipt": true`: then the answer brings its receipt along. A subject is an `organisation`,
-or a `system` of one as `<organisation>/<name>`. Unknown fields are ignored, as the
+An environment may also have an `id`, by which it was attested, and a `storage_country`, where that is another than the
+`country` of processing. A context may also have `"receipt": true`: then the answer brings its receipt along.
+
+A subject is an `organisation`, or a `system` of one as `<organisation>/<name>`. Unknown fields are ignored, as the
 standard asks. A key that stands twice in one object is refused: what was checked and what was meant could differ.
 """
 
@@ -45,6 +47,10 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     environment: str
     country: str
     """Where processing takes place, ISO 3166-1 alpha-3."""
+    storage_country: str = ""
+    """Where it is stored; "" for where it is processed."""
+    environment_id: str = ""
+    """The organisation's environment by name; "" where it is not named."""
 
 
 Properties = dict[str, msgspec.Raw] | UnsetType
@@ -77,6 +83,8 @@ class Resource(Struct, frozen=True, gc=False):
 class _Environment(Struct, frozen=True, gc=False):
     kind: Literal["enclave", "federated", "partner_hosted", "edge"]
     country: str
+    storage_country: str | UnsetType = UNSET
+    id: str | UnsetType = UNSET
 
 
 class Context(Struct, frozen=True, gc=False):
@@ -146,6 +154,8 @@ def wants_receipt(data: bytes) -> bool:
 
 def request_of(subject: Subject, action: Action, resource: Resource, context: Context) -> Request:
     """Give the flat form of four entities. Raises Malformed."""
+    environment = context.environment
+    storage_country, environment_id = environment.storage_country, environment.id
     return Request(
         subject_type=subject.type,
         subject_id=subject.id,
@@ -155,8 +165,10 @@ def request_of(subject: Subject, action: Action, resource: Resource, context: Co
         resource_id=check_resource(resource),
         purpose=check_context(context),
         tier=context.tier,
-        environment=context.environment.kind,
-        country=context.environment.country,
+        environment=environment.kind,
+        country=environment.country,
+        storage_country="" if storage_country is UNSET else storage_country,
+        environment_id="" if environment_id is UNSET else environment_id,
     )
 
 
@@ -175,12 +187,12 @@ def check_resource(resource: Resource) -> str:
 def check_context(context: Context) -> str:
     """Check what its type does not say. Gives the purpose. Raises Malformed."""
     _check_id(context.purpose, "/context/purpose")
-    if not _COUNTRY.fullmatch(context.environment.country):
-        raise Malformed(
-            "/context/environment/country",
-            f"{show(context.environment.country)} is not an ISO 3166-1 alpha-3 code",
-            help="three capital letters, for example UKR",
-        )
+    environment = context.environment
+    _check_country(environment.country, "/context/environment/country")
+    if environment.storage_country is not UNSET:
+        _check_country(environment.storage_country, "/context/environment/storage_country")
+    if environment.id is not UNSET:
+        _check_id(environment.id, "/context/environment/id")
     return context.purpose
 
 
@@ -192,6 +204,15 @@ def _org(subject: Subject) -> str:
     elif not name or "/" in name:
         raise Malformed("/subject/id", f"{show(subject.id)} is not of the form <organisation>/<system>")
     return org
+
+
+def _check_country(text: str, pointer: str) -> None:
+    if not _COUNTRY.fullmatch(text):
+        raise Malformed(
+            pointer,
+            f"{show(text)} is not an ISO 3166-1 alpha-3 code",
+            help="three capital letters, for example UKR",
+        )
 
 
 def _check_id(text: str, pointer: str) -> None:

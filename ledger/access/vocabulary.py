@@ -1,6 +1,8 @@
 """The closed lists that requests and clauses share."""
 
 ACTIONS = ("train", "tune", "evaluate", "check_interoperability", "improve", "infer", "read_metadata")
+TRAINING = frozenset({"train", "tune", "improve"})
+"""Activities that change weights: an allow for one of them is what a run starts under."""
 TIERS = ("metadata", "aggregate", "synthetic", "derived", "redacted", "raw")
 """How much is seen, from least to most."""
 ENVIRONMENTS = ("enclave", "federated", "partner_hosted", "edge")

@@ -19,7 +19,19 @@ from ledger.governance.promotion import Evidence, Threshold
 from ledger.governance.purposes import Node
 from ledger.governance.terms import Duty, Terms
 from ledger.resources import folder
-from ledger.services import access, agreements, data, incidents, pauses, promotions, registry, rules, runs, uses
+from ledger.services import (
+    access,
+    agreements,
+    assurances,
+    data,
+    incidents,
+    pauses,
+    promotions,
+    registry,
+    rules,
+    runs,
+    uses,
+)
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/problem+json": {"schema": PROBLEM}}}
@@ -259,6 +271,35 @@ async def make_blocking(id: Name, body: m.Reason, act: Act) -> m.Written:
 async def close_incident(id: Name, body: m.Reason, act: Act) -> m.Written:
     """Close an incident (security; one that blocks is closed by another person than made it blocking)."""
     seq = await act(lambda tx, by: incidents.close_incident(tx, by, act.owner, id=id, reason=body.reason))
+    return m.Written(seq=seq)
+
+
+@router.post("/authorisations", status_code=201, tags=["control"])
+async def record_authorisation(body: m.Authorisation, act: Act) -> m.Written:
+    """Record an authority's word that a purpose is open to an organisation (legal)."""
+    seq = await act(lambda tx, by: assurances.record_authorisation(tx, by, act.owner, **body.model_dump()))
+    return m.Written(seq=seq)
+
+
+@router.post("/authorisations/{id}/withdrawal", status_code=201, tags=["control"])
+async def withdraw_authorisation(id: Name, body: m.Reason, act: Act) -> m.Written:
+    """End an authorisation, alone and at once (security, steward, legal or ethics)."""
+    seq = await act(lambda tx, by: assurances.withdraw_authorisation(tx, by, act.owner, id=id, reason=body.reason))
+    return m.Written(seq=seq)
+
+
+@router.post("/organisations/{org}/environments/{environment}/attestation", status_code=201, tags=["control"])
+async def attest_environment(org: Name, environment: Name, body: m.Attestation, act: Act) -> m.Written:
+    """Record what an organisation's environment was found to be (security), in place of what was recorded before."""
+    said = {"org": org, "environment": environment, **body.model_dump()}
+    return m.Written(seq=await act(lambda tx, by: assurances.attest_environment(tx, by, act.owner, **said)))
+
+
+@router.post("/organisations/{org}/environments/{environment}/withdrawal", status_code=201, tags=["control"])
+async def withdraw_attestation(org: Name, environment: Name, body: m.Reason, act: Act) -> m.Written:
+    """End an attestation, alone and at once (security, steward, legal or ethics)."""
+    named = {"org": org, "environment": environment}
+    seq = await act(lambda tx, by: assurances.withdraw_attestation(tx, by, act.owner, **named, reason=body.reason))
     return m.Written(seq=seq)
 
 

@@ -114,6 +114,7 @@ class PurposeNode(Body):
     parent: Purpose | None = Field(default=None, examples=["humanitarian"])
     cls: Literal["humanitarian", "defensive", "logistics", "research", "offensive"] = Field(examples=["humanitarian"])
     prohibited: bool = Field(default=False, examples=[False])
+    special_authorisation: bool = Field(default=False, examples=[False])
     en: Text = Field(examples=["Demining"])
     uk: Text = Field(examples=["Розмінування"])
 
@@ -250,6 +251,8 @@ class GrantTerms(Body):
     countries: Annotated[list[Country], Field(min_length=1, max_length=250)] = Field(examples=[["JPN"]])
     starts: Time = Field(examples=["2026-11-21T00:00:00.000000Z"])
     ends: Time = Field(examples=["2027-05-21T00:00:00.000000Z"])
+    attestation: bool = Field(default=False, examples=[True])
+    max_runs: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(default=None, examples=[3])
 
 
 class AccessRequest(Body):
@@ -304,6 +307,28 @@ class Incident(Body):
     scope: Literal["organisation", "resource"] = Field(examples=["organisation"])
     target: Annotated[str, Field(min_length=1, max_length=200)] = Field(examples=["acme-jp"])
     account: Text = Field(examples=["a laptop with frames on it is missing"])
+
+
+class Authorisation(Body):
+    """An authority's word that a purpose is open to an organisation, by the document that says so."""
+
+    id: Identifier = Field(examples=["authorisation-1"])
+    purpose: Purpose = Field(examples=["defensive.air_defence"])
+    org: Identifier = Field(examples=["acme-jp"])
+    basis: Literal["political", "legal"] = Field(examples=["political"])
+    document_sha256: Digest = Field(examples=[EXAMPLE_DIGEST])
+    starts: Time = Field(examples=["2026-11-21T00:00:00.000000Z"])
+    ends: Time = Field(examples=["2027-05-21T00:00:00.000000Z"])
+
+
+class Attestation(Body):
+    """What an environment was found to be, by evidence that was verified."""
+
+    kind: EnvironmentKind = Field(examples=["enclave"])
+    country: Country = Field(examples=["JPN"])
+    evidence_sha256: Digest = Field(examples=[EXAMPLE_DIGEST])
+    starts: Time = Field(examples=["2026-11-21T00:00:00.000000Z"])
+    ends: Time = Field(examples=["2027-05-21T00:00:00.000000Z"])
 
 
 class Quantity(Body):

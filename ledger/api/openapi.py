@@ -41,8 +41,9 @@ ANSWER_EXAMPLE: dict[str, Any] = {
 }
 
 
-def _named(*required: str) -> dict[str, Any]:
-    return {"type": "object", "required": list(required), "properties": {name: {"type": "string"} for name in required}}
+def _named(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    properties = {name: {"type": "string"} for name in (*required, *optional)}
+    return {"type": "object", "required": list(required), "properties": properties}
 
 
 def _problem(description: str) -> dict[str, Any]:
@@ -59,7 +60,7 @@ ENTITIES: dict[str, Any] = {
         "properties": {
             "purpose": {"type": "string"},
             "tier": {"type": "string"},
-            "environment": _named("kind", "country"),
+            "environment": _named("kind", "country", optional=("id", "storage_country")),
         },
     },
 }

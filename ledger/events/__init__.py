@@ -10,6 +10,7 @@ readable for ever. No body holds a float, an enum by number, or a local time.
     data          datasets, versions, weights, runs
     sharing       agreements, access requests, grants
     decisions     decisions and the use made of them
+    assurances    authorisations of purposes, attestations of environments
     promotion     what moves weights towards deployment
     restraints    pauses, and incidents that block
     sealing       sealed fields shown to a reader, or erased
@@ -17,12 +18,25 @@ readable for ever. No body holds a float, an enum by number, or a local time.
     keys          the log's own keys; `key_history` folds them
 """
 
-from ledger.events import data, decisions, keys, promotion, registry, restraints, rules, sealing, sharing, streams
+from ledger.events import (
+    assurances,
+    data,
+    decisions,
+    keys,
+    promotion,
+    registry,
+    restraints,
+    rules,
+    sealing,
+    sharing,
+    streams,
+)
 from ledger.events.catalogue import CATALOGUE, Event, event_of, replayable
 
 __all__ = [
     "CATALOGUE",
     "Event",
+    "assurances",
     "data",
     "decisions",
     "event_of",

@@ -66,6 +66,20 @@ class DatasetVersionWithdrawn(Event, frozen=True, kw_only=True):
 
 
 @event("run.started")
+class RunStartedV1(Event, frozen=True, kw_only=True):
+    """As it was written before grants had quotas: it counts under none."""
+
+    id: str
+    org: str
+    decisions: tuple[int, ...]
+    inputs: tuple[str, ...]
+
+    def streams(self) -> tuple[str, ...]:
+        named = {ref.partition("@")[0] for ref in self.inputs}
+        return (*sorted(named), f"org:{self.org}", f"run:{self.id}")
+
+
+@event("run.started", version=2)
 class RunStarted(Event, frozen=True, kw_only=True):
     """A partner's system began training, under a decision that allowed it."""
 
@@ -75,6 +89,8 @@ class RunStarted(Event, frozen=True, kw_only=True):
     """Ledger indexes of the allows."""
     inputs: tuple[str, ...]
     """What it trains on: the versions and weights (`dataset:<id>@<version>`, `weights:<id>`) that they allowed."""
+    grants: tuple[str, ...]
+    """Grants behind the allows: the run counts under each."""
 
     def streams(self) -> tuple[str, ...]:
         named = {ref.partition("@")[0] for ref in self.inputs}

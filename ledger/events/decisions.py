@@ -5,7 +5,7 @@ from msgspec import Struct
 from ledger.events.catalogue import Event, event
 
 
-class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """The request as it was decided on (AuthZEN subject, action, resource, and the context that clauses read)."""
 
     action: str
@@ -15,6 +15,10 @@ class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fa
     resource: str
     subject: str
     tier: str
+    environment_id: str = ""
+    """The environment by name, where the request named it."""
+    storage_country: str = ""
+    """Where it is stored, if the request said so; else where it is processed."""
 
 
 @event("decision.recorded", changes_state=False)

@@ -8,7 +8,7 @@ from ledger.events.catalogue import Event, event
 from ledger.governance.terms import Terms
 
 
-class GrantTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GrantTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Terms of a request or a grant, which is bound to one purpose, with what lies below it."""
 
     purpose: str
@@ -18,6 +18,10 @@ class GrantTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     countries: tuple[str, ...]
     starts: str
     ends: str
+    attestation: bool = False
+    """Whether the environment has to be named, and attested."""
+    max_runs: int | None = None
+    """How many training runs may be started under it; None for any number."""
 
 
 @event("agreement.proposed")

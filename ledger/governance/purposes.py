@@ -47,6 +47,8 @@ class Node(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     uk: str
     parent: str | None = None
     prohibited: bool = False
+    special_authorisation: bool = False
+    """Whether it, and all below it, is open only under a recorded political or legal authorisation."""
 
 
 class PurposeTree(Struct, frozen=True):
@@ -68,6 +70,10 @@ class PurposeTree(Struct, frozen=True):
     def prohibited_at(self, id: str) -> str | None:
         """Give the nearest prohibited node, `id` itself or above it; None where there is none. Raises NotFound."""
         return next((step for step in reversed(self.path(id)) if self.nodes[step].prohibited), None)
+
+    def authorisation_at(self, id: str) -> str | None:
+        """Give the nearest node, `id` itself or above it, that needs a special authorisation. Raises NotFound."""
+        return next((step for step in reversed(self.path(id)) if self.nodes[step].special_authorisation), None)
 
     def covers(self, granted: str, asked: str) -> bool:
         """Tell whether `asked` is `granted` or lies below it. A purpose outside the tree is covered by nothing."""

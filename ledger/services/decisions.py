@@ -156,6 +156,8 @@ def record(request: Request, facts: Facts, decision: Decision, state_seq: int) -
             resource=f"{request.resource_type}:{request.resource_id}",
             subject=f"{request.subject_type}:{request.subject_id}",
             tier=request.tier,
+            environment_id=request.environment_id,
+            storage_country=request.storage_country,
         ),
         org=request.org,
         allowed=decision.allowed,
@@ -185,4 +187,6 @@ def asked_again(event: DecisionRecorded) -> Request:
         tier=event.asked.tier,
         environment=event.asked.environment,
         country=event.asked.country,
+        storage_country=event.asked.storage_country,
+        environment_id=event.asked.environment_id,
     )

@@ -4,6 +4,9 @@ The first decision policy of a ledger is adopted here; others are proposed (`led
 """
 
 from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
 
 from ledger.access.policy import Policy, load_policy
 from ledger.errors import Conflict, Malformed, NotFound, show
@@ -27,6 +30,9 @@ INDISPENSABLE = (
     "environment_permitted",
     "location_permitted",
     "lineage_permits",
+    "purpose_authorised",
+    "quota_left",
+    "environment_attested",
     "not_paused",
     "no_open_incident",
 )
@@ -88,8 +94,18 @@ def purposes_in_force(tx: Transaction) -> PurposeTree:
     rows = tx.rows(PURPOSE.select().order_by(PURPOSE.c.position))
     if not rows:
         raise Conflict("no purposes have been adopted", help="adopt a purpose tree first")
-    return parse_tree(
-        [Node(id=r.id, parent=r.parent, cls=r.cls, prohibited=r.prohibited, en=r.en, uk=r.uk) for r in rows]
+    return parse_tree([_node(row) for row in rows])
+
+
+def _node(row: sa.Row[Any]) -> Node:
+    return Node(
+        id=row.id,
+        parent=row.parent,
+        cls=row.cls,
+        prohibited=row.prohibited,
+        special_authorisation=row.special_authorisation,
+        en=row.en,
+        uk=row.uk,
     )
 
 

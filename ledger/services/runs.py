@@ -6,23 +6,28 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ledger.access.clauses import CLAUSES
+from ledger.access.vocabulary import TRAINING
 from ledger.errors import Conflict, Forbidden, Malformed, NotFound, show
 from ledger.events import data
 from ledger.events.data import RecordedBounds
+from ledger.events.decisions import DecisionRecorded
 from ledger.governance.lineage import meet
 from ledger.governance.manifest import check_files, open_manifest
 from ledger.services.caller import Caller, require_enrolled, require_scope
 from ledger.services.data import bounds_of, derived_label, get_resource
+from ledger.services.decisions import asked_again
 from ledger.services.rules import purposes_in_force
 from ledger.services.uses import find_decision
 from ledger.storage.columns import load
+from ledger.storage.facts import FactReader
 from ledger.storage.tables import GrantRow, LineageRow, ResourceRow, RunRow, WeightsRow, table
 from ledger.storage.transaction import Transaction
 
 GRANT, LINEAGE, RESOURCE, RUN, WEIGHTS = (table(row) for row in (GrantRow, LineageRow, ResourceRow, RunRow, WeightsRow))
 
-TRAINING = frozenset({"train", "tune", "improve"})
-"""Activities that change weights: an allow for one of them is what a run starts under."""
+STILL = ("not_paused", "no_open_incident", "purpose_authorised", "environment_attested")
+"""Clauses that have to hold when a run starts too, besides what is checked of grant and version."""
 
 
 def start_run(tx: Transaction, caller: Caller, *, id: str, decisions: Sequence[int]) -> int:
@@ -31,17 +36,21 @@ def start_run(tx: Transaction, caller: Caller, *, id: str, decisions: Sequence[i
     require_enrolled(caller)
     if tx.row(RUN.select().where(RUN.c.id == id)) is not None:
         raise Conflict(f"run {show(id)} exists already")
-    inputs = [_input(tx, caller, i, seq) for i, seq in enumerate(decisions)]
-    if not inputs:
+    allowed = [_allowed(tx, caller, i, seq) for i, seq in enumerate(decisions)]
+    if not allowed:
         raise Malformed("/decisions", "is empty", help="name the decisions that allow the run")
     started = data.RunStarted(
-        id=id, org=caller.org, decisions=tuple(sorted(set(decisions))), inputs=tuple(sorted(set(inputs)))
+        id=id,
+        org=caller.org,
+        decisions=tuple(sorted(set(decisions))),
+        inputs=tuple(sorted({version for version, _ in allowed})),
+        grants=tuple(sorted({grant for _, grant in allowed})),
     )
     return tx.append(started, caller.by)
 
 
-def _input(tx: Transaction, caller: Caller, i: int, seq: int) -> str:
-    """Give what one decision allows to train on."""
+def _allowed(tx: Transaction, caller: Caller, i: int, seq: int) -> tuple[str, str]:
+    """Give what one decision allows to train on, and its grant."""
     decision, pointer = find_decision(tx, seq), f"/decisions/{i}"
     if decision is None or decision.org != caller.org:
         raise Malformed(pointer, f"entry {seq} is no decision for `{caller.org}`")
@@ -55,7 +64,20 @@ def _input(tx: Transaction, caller: Caller, i: int, seq: int) -> str:
     if decision.version is None:
         raise Malformed(pointer, f"the decision in entry {seq} led to no version")
     _check_open(tx, decision.version, pointer)
-    return decision.version
+    _check_still(tx, decision, pointer)
+    return decision.version, str(grant.id)
+
+
+def _check_still(tx: Transaction, decision: DecisionRecorded, pointer: str) -> None:
+    """Raise Forbidden where something stops the use since, or no run is left under the grant."""
+    request = asked_again(decision)
+    (facts,) = FactReader().gather(tx.connection, [request], state_seq=tx.next_seq)
+    grant = next(grant for grant in facts.grants if grant.id == decision.grant)
+    for clause in STILL:
+        if not CLAUSES[clause](request, facts, grant, tx.now).holds:
+            raise Forbidden(f"{pointer}: {show(clause)} does not hold any more", help="ask for a decision again")
+    if grant.max_runs is not None and grant.runs >= grant.max_runs:
+        raise Forbidden(f"{pointer}: all {grant.max_runs} runs of {show(grant.id)} were started")
 
 
 def _check_open(tx: Transaction, ref: str, pointer: str) -> None:

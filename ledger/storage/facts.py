@@ -3,7 +3,7 @@
 A fact that is remembered is never older than the `state_seq` it is remembered under, and all are forgotten when that
 moves: so a remembered fact is as good as one just read (I4). Queries go through indexes: parties, purposes,
 agreements and resources by key, grants by (organisation, resource). Pauses and incidents are few: all that stand are
-read at once.
+read at once. Authorisations and attestations are read where a request needs them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ MAX_IN_QUERY = 500
 
 DEFAULT_REPORT_HOURS = 24
 
-ORGANISATION, PURPOSE, RESOURCE, LINEAGE, AGREEMENT, GRANT, RESTRAINT = (
+ORGANISATION, PURPOSE, RESOURCE, LINEAGE, AGREEMENT, GRANT, RESTRAINT, AUTHORISATION, ATTESTATION = (
     t.table(row)
     for row in (
         t.OrganisationRow,
@@ -41,6 +41,8 @@ ORGANISATION, PURPOSE, RESOURCE, LINEAGE, AGREEMENT, GRANT, RESTRAINT = (
         t.AgreementRow,
         t.GrantRow,
         t.RestraintRow,
+        t.AuthorisationRow,
+        t.AttestationRow,
     )
 )
 
@@ -48,6 +50,7 @@ READ_RESTRAINTS = sa.select(RESTRAINT).where(RESTRAINT.c.lifted_seq.is_(None)).o
 
 GrantKey = tuple[str, str]
 ResourceKey = tuple[str, str]
+EnvironmentKey = tuple[str, str]
 
 
 class FactReader:
@@ -60,6 +63,8 @@ class FactReader:
         self._resources: dict[ResourceKey, tuple[f.Resource, tuple[f.Resource, ...]] | None] = {}
         self._agreements: dict[str, f.Agreement] = {}
         self._grants: dict[GrantKey, tuple[f.Grant, ...]] = {}
+        self._authorisations: dict[str, tuple[f.Authorisation, ...]] = {}
+        self._attestations: dict[EnvironmentKey, f.Attestation | None] = {}
         self._restraints: dict[str, tuple[f.Restraint, ...]] = {}
         """By kind: `pause`, `incident`."""
         self._all: tuple[dict[Any, Any], ...] = (
@@ -68,6 +73,8 @@ class FactReader:
             self._resources,
             self._agreements,
             self._grants,
+            self._authorisations,
+            self._attestations,
             self._restraints,
         )
 
@@ -94,6 +101,14 @@ class FactReader:
         self._load_grants(connection, _new((_grant_key(r) for r in requests), self._grants))
         if requests and not self._restraints:
             self._load_restraints(connection)
+        authorised = (r.org for r in requests if self._needs_authorisation(r))
+        self._load_authorisations(connection, _new(authorised, self._authorisations))
+        named = (_environment_key(r) for r in requests if r.environment_id)
+        self._load_attestations(connection, _new(named, self._attestations))
+
+    def _needs_authorisation(self, request: Request) -> bool:
+        purpose = self._purposes[request.purpose]
+        return purpose is not None and purpose.authorisation_at is not None
 
     def _facts(self, request: Request) -> f.Facts:
         resource, ancestors = self._resources[_resource_key(request)] or (None, ())
@@ -105,6 +120,8 @@ class FactReader:
             grants=self._grants[_grant_key(request)],
             pauses=self._restraints["pause"],
             incidents=self._restraints["incident"],
+            authorisations=self._authorisations.get(request.org, ()),
+            attestation=self._attestations[_environment_key(request)] if request.environment_id else None,
         )
 
     def _load_parties(self, connection: sa.Connection, ids: list[str]) -> None:
@@ -123,7 +140,10 @@ class FactReader:
         self._purposes.update(dict.fromkeys(ids))
         for row in _select(connection, PURPOSE, PURPOSE.c.id, ids):
             self._purposes[row.id] = f.Purpose(
-                path=load(row.path, tuple[str, ...]), prohibited_at=row.prohibited_at, seq=row.seq
+                path=load(row.path, tuple[str, ...]),
+                prohibited_at=row.prohibited_at,
+                authorisation_at=row.authorisation_at,
+                seq=row.seq,
             )
 
     def _load_resources(self, connection: sa.Connection, keys: list[ResourceKey]) -> None:
@@ -181,6 +201,22 @@ class FactReader:
             found[row.kind].append(f.Restraint(scope=row.scope, target=row.target, seq=row.seq))
         self._restraints.update({kind: tuple(restraints) for kind, restraints in found.items()})
 
+    def _load_authorisations(self, connection: sa.Connection, orgs: list[str]) -> None:
+        self._authorisations.update(dict.fromkeys(orgs, ()))
+        rows = _select(connection, AUTHORISATION, AUTHORISATION.c.org, orgs)
+        for row in sorted(rows, key=attrgetter("seq")):
+            if row.withdrawn_seq is None:
+                given = f.Authorisation(purpose=row.purpose, starts=row.starts, ends=row.ends, seq=row.seq)
+                self._authorisations[row.org] += (given,)
+
+    def _load_attestations(self, connection: sa.Connection, keys: list[EnvironmentKey]) -> None:
+        self._attestations.update(dict.fromkeys(keys))
+        if not keys:
+            return
+        query = select_by_pairs(connection, ATTESTATION.c.org, ATTESTATION.c.environment)
+        for row in connection.execute(query, {"pairs": msgspec.json.encode(keys).decode()}):
+            self._attestations[row.org, row.environment] = _attestation(row)
+
 
 def _new(keys: Iterable[Any], known: dict[Any, Any]) -> list[Any]:
     return sorted({key for key in keys if key not in known})
@@ -209,6 +245,21 @@ def _resource_key(request: Request) -> ResourceKey:
 
 def _grant_key(request: Request) -> GrantKey:
     return (request.org, f"{request.resource_type}:{request.resource_id}")
+
+
+def _environment_key(request: Request) -> EnvironmentKey:
+    return (request.org, request.environment_id)
+
+
+def _attestation(row: sa.Row[Any]) -> f.Attestation:
+    return f.Attestation(
+        kind=row.kind,
+        country=row.country,
+        starts=row.starts,
+        ends=row.ends,
+        withdrawn=row.withdrawn_seq is not None,
+        seq=row.seq if row.withdrawn_seq is None else row.withdrawn_seq,
+    )
 
 
 def _resource(row: sa.Row[Any]) -> f.Resource:
@@ -241,4 +292,9 @@ def _grant(row: sa.Row[Any], agreement: f.Agreement) -> f.Grant:
         revoked_seq=row.revoked_seq,
         seq=row.seq,
         agreement=agreement,
+        attestation=terms.attestation,
+        max_runs=terms.max_runs,
+        runs=row.runs,
+        runs_open=row.runs_open,
+        runs_seq=row.runs_seq,
     )

@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 
 from ledger.events import (
     Event,
+    assurances,
     data,
     decisions,
     keys,
@@ -184,6 +185,8 @@ def _purposes_adopted(connection: sa.Connection, event: rules.PurposesAdopted, s
                 "prohibited": node.prohibited,
                 "path": dump([step.id for step in path]),
                 "prohibited_at": next((step.id for step in reversed(path) if step.prohibited), None),
+                "special_authorisation": node.special_authorisation,
+                "authorisation_at": next((step.id for step in reversed(path) if step.special_authorisation), None),
                 "en": node.en,
                 "uk": node.uk,
                 "seq": seq,
@@ -307,8 +310,25 @@ def _version_withdrawn(
     _update(connection, t.ResourceRow, "ref", f"dataset:{event.dataset}@{event.version}", withdrawn_seq=seq)
 
 
+@projector(data.RunStartedV1)
+def _run_started_v1(connection: sa.Connection, event: data.RunStartedV1, seq: int, by: dict[str, str]) -> None:
+    _insert_run(connection, event, seq, by, grants=())
+
+
 @projector(data.RunStarted)
 def _run_started(connection: sa.Connection, event: data.RunStarted, seq: int, by: dict[str, str]) -> None:
+    _insert_run(connection, event, seq, by, grants=event.grants)
+    _count_runs(connection, event.grants, seq, started=1, ended=0)
+
+
+def _insert_run(
+    connection: sa.Connection,
+    event: data.RunStarted | data.RunStartedV1,
+    seq: int,
+    by: dict[str, str],
+    *,
+    grants: tuple[str, ...],
+) -> None:
     _insert(
         connection,
         t.RunRow,
@@ -316,6 +336,7 @@ def _run_started(connection: sa.Connection, event: data.RunStarted, seq: int, by
         org=event.org,
         decisions=dump(event.decisions),
         inputs=dump(event.inputs),
+        grants=dump(grants),
         started_by=f"{by['org']}/{by.get('person') or by.get('system')}",
         status="started",
         seq=seq,
@@ -324,7 +345,16 @@ def _run_started(connection: sa.Connection, event: data.RunStarted, seq: int, by
 
 @projector(data.RunFinished)
 def _run_finished(connection: sa.Connection, event: data.RunFinished, seq: int, _by: dict[str, str]) -> None:
+    runs = t.table(t.RunRow)
+    grants = connection.execute(sa.select(runs.c.grants).where(runs.c.id == event.id)).scalar_one()
+    _count_runs(connection, load(grants, tuple[str, ...]), seq, started=0, ended=1)
     _update(connection, t.RunRow, "id", event.id, status=event.outcome, seq=seq)
+
+
+def _count_runs(connection: sa.Connection, grants: tuple[str, ...], seq: int, *, started: int, ended: int) -> None:
+    target = t.table(t.GrantRow)
+    counts = {"runs": target.c.runs + started, "runs_open": target.c.runs_open + started - ended, "runs_seq": seq}
+    connection.execute(target.update().where(target.c.id.in_(grants)).values(counts))
 
 
 @projector(data.WeightsRegistered)
@@ -430,6 +460,9 @@ def _grant_issued(connection: sa.Connection, event: sharing.GrantIssued, seq: in
         resource=event.resource,
         agreement=event.agreement,
         terms=dump(event.terms),
+        runs=0,
+        runs_open=0,
+        runs_seq=None,
         revoked_seq=None,
         seq=seq,
     )
@@ -555,6 +588,59 @@ def _incident_closed(
 ) -> None:
     _update(connection, t.IncidentRow, "id", event.id, status="closed", seq=seq)
     _update(connection, t.RestraintRow, "id", f"incident:{event.id}", lifted_seq=seq)
+
+
+# Assurances -----------------------------------------------------------------------------------------------------------
+
+
+@projector(assurances.AuthorisationRecorded)
+def _authorisation_recorded(
+    connection: sa.Connection, event: assurances.AuthorisationRecorded, seq: int, _by: dict[str, str]
+) -> None:
+    _insert(
+        connection,
+        t.AuthorisationRow,
+        id=event.id,
+        org=event.org,
+        purpose=event.purpose,
+        starts=event.starts,
+        ends=event.ends,
+        withdrawn_seq=None,
+        seq=seq,
+    )
+
+
+@projector(assurances.AuthorisationWithdrawn)
+def _authorisation_withdrawn(
+    connection: sa.Connection, event: assurances.AuthorisationWithdrawn, seq: int, _by: dict[str, str]
+) -> None:
+    _update(connection, t.AuthorisationRow, "id", event.id, withdrawn_seq=seq)
+
+
+@projector(assurances.EnvironmentAttested)
+def _environment_attested(
+    connection: sa.Connection, event: assurances.EnvironmentAttested, seq: int, _by: dict[str, str]
+) -> None:
+    row = {
+        "org": event.org,
+        "environment": event.environment,
+        "kind": event.kind,
+        "country": event.country,
+        "starts": event.starts,
+        "ends": event.ends,
+        "withdrawn_seq": None,
+        "seq": seq,
+    }
+    upsert(connection, t.table(t.AttestationRow), [row])
+
+
+@projector(assurances.AttestationWithdrawn)
+def _attestation_withdrawn(
+    connection: sa.Connection, event: assurances.AttestationWithdrawn, seq: int, _by: dict[str, str]
+) -> None:
+    target = t.table(t.AttestationRow)
+    named = sa.and_(target.c.org == event.org, target.c.environment == event.environment)
+    connection.execute(target.update().where(named), {"withdrawn_seq": seq})
 
 
 # Keys -----------------------------------------------------------------------------------------------------------------

@@ -180,6 +180,8 @@ class PurposeRow(SQLModel, table=True):
     prohibited: bool
     path: str = Field(sa_column=_text())
     prohibited_at: str | None = Field(default=None, sa_column=_text(null=True))
+    special_authorisation: bool
+    authorisation_at: str | None = Field(default=None, sa_column=_text(null=True))
     en: str = Field(sa_column=_text())
     uk: str = Field(sa_column=_text())
     seq: int = Field(sa_column=_index())
@@ -326,6 +328,9 @@ class GrantRow(SQLModel, table=True):
     resource: str = Field(sa_column=_text())
     agreement: str = Field(sa_column=_text())
     terms: str = Field(sa_column=_text())
+    runs: int
+    runs_open: int
+    runs_seq: int | None = Field(default=None, sa_column=_index(null=True))
     revoked_seq: int | None = Field(default=None, sa_column=_index(null=True))
     seq: int = Field(sa_column=_index())
 
@@ -338,6 +343,7 @@ class RunRow(SQLModel, table=True):
     org: str = Field(sa_column=_text())
     decisions: str = Field(sa_column=_text())
     inputs: str = Field(sa_column=_text())
+    grants: str = Field(sa_column=_text())
     started_by: str = Field(sa_column=_text())
     status: str = Field(sa_column=_text())
     seq: int = Field(sa_column=_index())
@@ -395,6 +401,34 @@ class IncidentRow(SQLModel, table=True):
     target: str = Field(sa_column=_text())
     concerns: str = Field(sa_column=_text())
     status: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
+class AuthorisationRow(SQLModel, table=True):
+    """What opens a purpose to an organisation that needs a special authorisation: until it ends or is withdrawn."""
+
+    __tablename__ = "authorisation"
+    __table_args__ = (sa.Index("authorisation_by_org", "org"),)
+    id: str = Field(sa_column=_text(key=True))
+    org: str = Field(sa_column=_text())
+    purpose: str = Field(sa_column=_text())
+    starts: str = Field(sa_column=_text())
+    ends: str = Field(sa_column=_text())
+    withdrawn_seq: int | None = Field(default=None, sa_column=_index(null=True))
+    seq: int = Field(sa_column=_index())
+
+
+class AttestationRow(SQLModel, table=True):
+    """The last attestation of an organisation's environment."""
+
+    __tablename__ = "attestation"
+    org: str = Field(sa_column=_text(key=True))
+    environment: str = Field(sa_column=_text(key=True))
+    kind: str = Field(sa_column=_text())
+    country: str = Field(sa_column=_text())
+    starts: str = Field(sa_column=_text())
+    ends: str = Field(sa_column=_text())
+    withdrawn_seq: int | None = Field(default=None, sa_column=_index(null=True))
     seq: int = Field(sa_column=_index())
 
 
@@ -488,6 +522,8 @@ PROJECTIONS = (
     PromotionRow,
     RestraintRow,
     IncidentRow,
+    AuthorisationRow,
+    AttestationRow,
     LogKeyRow,
     DisclosureReaderRow,
     ErasedFieldRow,

@@ -4,11 +4,11 @@ import re
 
 import pytest
 import sqlalchemy as sa
-from world import OWNER, World, question
+from world import FIRST_DAY, LAST_DAY, OWNER, World, closed_purpose, question
 
 from ledger.services.decisions import Evaluator
 from ledger.storage.engine import locked
-from ledger.storage.tables import GrantRow, RestraintRow, table
+from ledger.storage.tables import AttestationRow, AuthorisationRow, GrantRow, RestraintRow, table
 
 MANY = 20_000
 
@@ -19,15 +19,32 @@ def lifted(number: int) -> dict:
     return {"id": f"pause:{number}", "kind": "pause", "scope": "grant", "lifted_seq": number, "seq": number, **texts}
 
 
+VALID = {"starts": FIRST_DAY, "ends": LAST_DAY, "withdrawn_seq": None}
+
+
+def authorisation(number: int) -> dict:
+    """Give the row of one of four authorisations of an organisation."""
+    return {"id": f"a{number}", "org": f"org-{number // 4}", "purpose": "humanitarian", "seq": number, **VALID}
+
+
+def attestation(number: int) -> dict:
+    """Give the row of an attestation of one of four environments of an organisation."""
+    place = {"org": f"org-{number // 4}", "environment": f"e{number % 4}"}
+    return {**place, "kind": "enclave", "country": "JPN", "seq": number, **VALID}
+
+
 @pytest.fixture
 def plans(world: World):
     """Evaluate a question on a ledger of many grants, and give the plan of each query that was made for it."""
+    world.append(closed_purpose())
     grants = table(GrantRow)
     with world.service.engine.connect() as connection, locked(connection):
         row = connection.execute(grants.select().limit(1)).one()._asdict()
         rows = [{**row, "id": f"g{n}", "org": f"org-{n % 500}", "resource": f"dataset:d{n}"} for n in range(MANY)]
         connection.execute(grants.insert(), rows)
         connection.execute(table(RestraintRow).insert(), [lifted(n) for n in range(MANY)])
+        connection.execute(table(AuthorisationRow).insert(), [authorisation(n) for n in range(MANY)])
+        connection.execute(table(AttestationRow).insert(), [attestation(n) for n in range(MANY)])
         connection.exec_driver_sql("ANALYZE")
     sqlite = world.service.engine.dialect.name == "sqlite"
     found: dict[str, str] = {}
@@ -40,9 +57,10 @@ def plans(world: World):
                 str(line[-1]) for line in cursor.fetchall()
             )
 
+    asked = [question(), question(purpose="sensitive", environment_id="e1")]
     with world.service.engine.connect() as connection:
         sa.event.listen(connection, "before_cursor_execute", explain)
-        Evaluator(owner=OWNER)(connection, [question()], now="2026-11-21T09:30:00.000000Z", state_seq=0)
+        Evaluator(owner=OWNER)(connection, asked, now="2026-11-21T09:30:00.000000Z", state_seq=0)
     return found
 
 
@@ -58,6 +76,19 @@ def test_restraints_in_force_are_found_among_those_that_are_over(plans):
     assert not re.search(r"SCAN restraint|Seq Scan on restraint", plans["restraint"])
 
 
+@pytest.mark.parametrize("name", ["authorisation", "attestation", "organisation", "purpose", "resource", "credential"])
+def test_no_fact_is_scanned_for(plans, name):
+    """What a request needs besides is found by key: SQLite, which plans by shape, scans no table for it."""
+    assert not re.search(rf"SCAN {name}\b", plans[name])
+
+
+@pytest.mark.parametrize(("name", "index"), [("authorisation", "authorisation_by_org"), ("attestation", "attestation")])
+def test_what_few_requests_need_is_found_by_its_index(plans, name, index):
+    """Among 20,000 authorisations and attestations, those of one organisation are found through an index."""
+    assert index in plans[name]
+    assert not re.search(rf"SCAN {name}\b|Seq Scan on {name}\b", plans[name])
+
+
 def test_every_fact_is_asked_for(plans):
     """The plans cover all that a decision reads."""
     assert {
@@ -69,4 +100,6 @@ def test_every_fact_is_asked_for(plans):
         "access_grant",
         "credential",
         "restraint",
+        "authorisation",
+        "attestation",
     } <= plans.keys()

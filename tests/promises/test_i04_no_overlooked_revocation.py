@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from full_history import every_kind
 from programs import PATIENCE, program
 from promised import entries_in, one_batch, replayed, verified
-from world import BY, OTHER, OWNER, PARTNER, START, World, grant, question, revocation, version
+from world import BY, OTHER, OWNER, PARTNER, START, World, closed_purpose, grant, question, revocation, version
 
 from ledger.access.policy import load_policy
 from ledger.bootstrap import Service, open_service
@@ -283,7 +283,12 @@ def statements(world: World):
 
 def tables_that_decisions_read(world: World) -> set[str]:
     """Evaluate anew, and name the tables that were read: facts, callers, and the policy in force."""
-    asked = [question(), question("gate", org=OWNER), question("other", org=OTHER, resource_type="weights")]
+    asked = [
+        question(),
+        question("gate", org=OWNER),
+        question("other", org=OTHER, resource_type="weights"),
+        question(purpose="sensitive", environment_id="vault-1"),
+    ]
     with world.service.engine.connect() as connection, statements(world) as sent:
         Evaluator(owner=OWNER)(connection, asked, now=format_time(START), state_seq=0)
     return {name for statement in sent for name in TABLE_READ.findall(statement)}
@@ -299,10 +304,11 @@ def tables_written_for(world: World, event: Event, by: dict[str, str]) -> set[st
 
 def test_every_kind_that_a_decision_depends_on_moves_state_seq(world: World):
     """Each kind that writes to a table from which facts, callers or the policy are read is marked as changing state."""
+    world.append(closed_purpose())
     read = tables_that_decisions_read(world)
     assert {
         "organisation", "member", "credential", "purpose", "policy", "resource", "lineage", "agreement", "access_grant",
-        "attachment", "restraint",
+        "attachment", "restraint", "authorisation", "attestation",
     } == read  # fmt: skip
     written: dict[type[Event], set[str]] = {}
     for event, by in every_kind(world):

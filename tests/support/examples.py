@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ledger.events import (
     Event,
+    assurances,
     data,
     decisions,
     keys,
@@ -319,10 +320,52 @@ EXAMPLES = (
         ),
         SECURITY,
     ),
+    Example(
+        assurances.AuthorisationRecorded(
+            id="authorisation-1",
+            purpose="defensive.air_defence",
+            org="acme-jp",
+            basis="political",
+            document_sha256=SHA256["text"],
+            starts="2026-11-21T00:00:00.000000Z",
+            ends="2027-05-21T00:00:00.000000Z",
+        ),
+        {"org": "mod-ua", "person": "l.shevchuk"},
+    ),
+    Example(
+        assurances.AuthorisationWithdrawn(id="authorisation-1", org="acme-jp", reason="the government decided so"),
+        STEWARD,
+    ),
+    Example(
+        assurances.EnvironmentAttested(
+            org="acme-jp",
+            environment="vault-1",
+            kind="enclave",
+            country="JPN",
+            evidence_sha256=SHA256["text"],
+            starts="2026-11-21T00:00:00.000000Z",
+            ends="2027-05-21T00:00:00.000000Z",
+        ),
+        SECURITY,
+    ),
+    Example(
+        assurances.AttestationWithdrawn(org="acme-jp", environment="vault-1", reason="its firmware was recalled"),
+        SECURITY,
+    ),
     Example(decisions.UseReported(manifest_root=SHA256["root"], **USED), GATEWAY),
     Example(decisions.UseAnomalous(problem="the use began before the decision", **USED), GATEWAY),
     Example(
-        data.RunStarted(id="run-7", org="acme-jp", decisions=(42,), inputs=("dataset:uav-thermal@redacted-1",)),
+        data.RunStartedV1(id="run-7", org="acme-jp", decisions=(42,), inputs=("dataset:uav-thermal@redacted-1",)),
+        TRAINER,
+    ),
+    Example(
+        data.RunStarted(
+            id="run-7",
+            org="acme-jp",
+            decisions=(42,),
+            inputs=("dataset:uav-thermal@redacted-1",),
+            grants=("grant-req-1",),
+        ),
         TRAINER,
     ),
     Example(

@@ -20,11 +20,18 @@ from world import (
 )
 
 from ledger.events import Event
+from ledger.events.assurances import (
+    AttestationWithdrawn,
+    AuthorisationRecorded,
+    AuthorisationWithdrawn,
+    EnvironmentAttested,
+)
 from ledger.events.data import (
     DatasetRegistered,
     DatasetVersionWithdrawn,
     RunFinished,
     RunStarted,
+    RunStartedV1,
     WeightsRegistered,
 )
 from ledger.events.decisions import Asked, DecisionRecorded, Quantity, UseAnomalous, UseReported
@@ -83,7 +90,16 @@ NEW = "new-ee"
 
 def every_kind(world: World) -> Iterator[tuple[Event, dict[str, str]]]:
     """Give events with who they are by; each is to be appended before the next is asked for."""
-    for event in (*_registry(world), *_rules(), *_data(), *_sharing(), *_restraints(), *_sealing(), *_promotion()):
+    for event in (
+        *_registry(world),
+        *_rules(),
+        *_data(),
+        *_sharing(),
+        *_restraints(),
+        *_assurances(),
+        *_sealing(),
+        *_promotion(),
+    ):
         yield event, PERSON if "vote" in event.KIND else BY
     yield _decision(), BY
     yield from ((event, BY) for event in _uses())
@@ -143,7 +159,8 @@ def _data() -> Iterator[Event]:
     yield version("raw-2", "raw")
     yield version("redacted-2", "redacted", derived_from=("raw-2",))
     yield DatasetVersionWithdrawn(dataset="uav", version="raw-2", reason="test")
-    yield RunStarted(id="run-9", org=PARTNER, decisions=(1,), inputs=("dataset:uav@redacted-1",))
+    yield RunStarted(id="run-9", org=PARTNER, decisions=(1,), inputs=("dataset:uav@redacted-1",), grants=("grant-1",))
+    yield RunStartedV1(id="run-8", org=PARTNER, decisions=(1,), inputs=("dataset:uav@redacted-1",))
     yield RunFinished(id="run-9", org=PARTNER, outcome="complete", metrics={"loss": "0.1"})
     yield WeightsRegistered(
         id="weights-9",
@@ -197,6 +214,17 @@ def _restraints() -> Iterator[Event]:
     yield IncidentReported(id="incident-9", reported_by=f"{OWNER}/i.bondar", **about)
     yield IncidentMadeBlocking(id="incident-9", reason="test", **about)
     yield IncidentClosed(id="incident-9", reason="test", **stopped)
+
+
+def _assurances() -> Iterator[Event]:
+    valid = {"starts": FIRST_DAY, "ends": LAST_DAY}
+    yield AuthorisationRecorded(
+        id="authorisation-9", purpose="humanitarian", org=PARTNER, basis="legal", document_sha256="55" * 32, **valid
+    )
+    yield AuthorisationWithdrawn(id="authorisation-9", org=PARTNER, reason="test")
+    place = {"org": PARTNER, "environment": "vault-9"}
+    yield EnvironmentAttested(kind="enclave", country="JPN", evidence_sha256="66" * 32, **place, **valid)
+    yield AttestationWithdrawn(reason="test", **place)
 
 
 def _sealing() -> Iterator[Event]:

@@ -131,7 +131,7 @@ def version_body(version: str = "raw-2", **changes: Any) -> dict[str, Any]:
 def evaluation(**changes: Any) -> dict[str, Any]:
     """Give an AuthZEN request that the world's grant allows, but for `changes` of its context, or of a whole entity."""
     context = {"purpose": "humanitarian.demining", "tier": "redacted"}
-    environment = {"kind": "enclave", "country": changes.pop("country", "JPN")}
+    environment = {"kind": "enclave", "country": changes.pop("country", "JPN"), **changes.pop("environment", {})}
     context |= {name: changes.pop(name) for name in ("purpose", "tier") if name in changes}
     body = {
         "subject": {"type": "system", "id": "acme-jp/trainer-1"},

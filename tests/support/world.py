@@ -24,7 +24,7 @@ from ledger.events.sharing import (
     GrantTerms,
 )
 from ledger.governance.label_forms import Category, Label
-from ledger.governance.purposes import parse_nodes
+from ledger.governance.purposes import Node, parse_nodes
 from ledger.governance.terms import Terms
 from ledger.keys import create_keys
 from ledger.log.note import format_vkey
@@ -153,10 +153,10 @@ def question(token: str = "trainer", **changes: str) -> Question:
     return Question(hash_token(token), Request(**{**asked, **changes}))
 
 
-def grant(number: int = 1, **changes: str) -> GrantIssued:
+def grant(number: int = 1, **changes) -> GrantIssued:
     """Make a grant to the partner."""
     values = {"request": f"req-{number}", "agreement": "ua-acme", "org": PARTNER, "resource": "dataset:uav"}
-    return GrantIssued(id=f"grant-{number}", terms=GRANT_TERMS, **{**values, **changes})
+    return GrantIssued(id=f"grant-{number}", **{"terms": GRANT_TERMS, **values, **changes})
 
 
 def revocation(grant: str = "grant-1") -> GrantRevoked:
@@ -220,6 +220,13 @@ def history() -> Iterable[Event]:
         requested_by=f"{PARTNER}/k.sato",
     )
     yield grant()
+
+
+def closed_purpose() -> PurposesAdopted:
+    """Adopt one more purpose, which needs a special authorisation."""
+    nodes = parse_nodes((folder("examples") / "purposes.json").read_bytes())
+    closed = Node(id="sensitive", cls="research", special_authorisation=True, en="Sensitive", uk="Чутливе")
+    return PurposesAdopted(nodes=(*nodes, closed))
 
 
 def adopt_policy(tx: Transaction) -> int:

@@ -102,14 +102,17 @@ def test_every_kind_of_entry_is_described():
     assert {kind for kind, _ in CATALOGUE} == set(kind_rows())
 
 
-@pytest.mark.parametrize("event", CATALOGUE.values(), ids=lambda event: event.KIND)
+NEWEST = {kind: CATALOGUE[kind, version] for kind, version in sorted(CATALOGUE)}
+
+
+@pytest.mark.parametrize("event", NEWEST.values(), ids=lambda event: event.KIND)
 def test_a_kind_is_described_as_it_is(event):
     """A kind's row names its fields in order, what may be sealed, and whether decisions depend on it."""
     said, fields, state = kind_rows()[event.KIND]
     assert event.__struct_fields__ == tuple(re.findall(r"`(\w+)`", fields))
     assert frozenset(re.findall(r"`(\w+)`", said.partition("Sealed:")[2])) == event.SEALABLE
     assert (state == "yes") == event.CHANGES_STATE
-    assert event.VERSION == 1, "the table says that all kinds have version 1"
+    assert (2 if event.KIND == "run.started" else 1) == event.VERSION, "the text above the table says so"
 
 
 def limit_rows() -> list[tuple[str, int, Path]]:

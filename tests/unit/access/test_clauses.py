@@ -96,6 +96,131 @@ def test_edge(clause, facts, holds, find):
     assert holds is find(clause, facts).holds
 
 
+QUOTA = {FIRST + "max_runs": 2, FIRST + "runs_seq": 43}
+
+
+@pytest.mark.parametrize(
+    ("runs", "runs_open", "action", "holds"),
+    [
+        (0, 0, "train", True),
+        (1, 0, "train", True),
+        (2, 0, "train", False),
+        (2, 0, "tune", False),
+        (2, 0, "improve", False),
+        (3, 0, "train", False),
+        (2, 1, "train", True),
+        (2, 0, "evaluate", True),
+        (2, 0, "read_metadata", True),
+    ],
+)
+def test_quota(runs, runs_open, action, holds, find):
+    """Runs are left up to the quota; one that goes on is let go on; what does not train needs none."""
+    finding = find(
+        "quota_left", {**QUOTA, FIRST + "runs": runs, FIRST + "runs_open": runs_open}, {"action.name": action}
+    )
+    assert holds is finding.holds
+    assert (finding.entries, finding.detail) == ((17, 43), {"runs": str(runs), "max_runs": "2"}) or holds
+
+
+def test_no_quota(find):
+    """Without a quota any number of runs may be started."""
+    assert find("quota_left", {FIRST + "runs": 1_000}).holds
+
+
+GIVEN = {"purpose": "humanitarian", "starts": BEFORE, "ends": AFTER, "seq": 41}
+
+
+@pytest.mark.parametrize(
+    ("needed_at", "given", "holds"),
+    [
+        ("humanitarian", [], False),
+        ("humanitarian", [GIVEN], True),
+        ("humanitarian", [GIVEN | {"purpose": "humanitarian.demining"}], True),
+        ("humanitarian.demining", [GIVEN | {"purpose": "humanitarian.demining"}], True),
+        ("humanitarian.demining", [GIVEN], False),
+        ("humanitarian", [GIVEN | {"purpose": "research"}], False),
+        ("humanitarian", [GIVEN | {"starts": NOW}], True),
+        ("humanitarian", [GIVEN | {"starts": AFTER}], False),
+        ("humanitarian", [GIVEN | {"ends": NOW}], False),
+        ("humanitarian", [GIVEN | {"ends": NOW, "seq": 40}, GIVEN], True),
+        ("elsewhere", [GIVEN | {"purpose": "elsewhere"}], False),
+        (None, [], True),
+    ],
+)
+def test_authorisation(needed_at, given, holds, find):
+    """A purpose that needs an authorisation has one for a node from there down to itself, in force now."""
+    finding = find("purpose_authorised", {"purpose.authorisation_at": needed_at, "authorisations": given})
+    assert holds is finding.holds
+    assert ((2, 41) if needed_at and holds else (2,)) == finding.entries
+    assert holds or finding.detail == {"authorisation_at": needed_at}
+
+
+VAULT = {"kind": "enclave", "country": "JPN", "starts": BEFORE, "ends": AFTER, "withdrawn": False, "seq": 42}
+NAMED = {"context.environment": {"kind": "enclave", "country": "JPN", "id": "vault-1"}}
+
+
+@pytest.mark.parametrize(
+    ("attestation", "holds"),
+    [
+        (VAULT, True),
+        (None, False),
+        (VAULT | {"starts": NOW}, True),
+        (VAULT | {"starts": AFTER}, False),
+        (VAULT | {"ends": NOW}, False),
+        (VAULT | {"withdrawn": True}, False),
+        (VAULT | {"kind": "edge"}, False),
+        (VAULT | {"country": "UKR"}, False),
+    ],
+)
+@pytest.mark.parametrize("required", [False, True])
+def test_attestation(attestation, holds, required, find):
+    """An enclave that is named is attested now, as one, in that country, whether or not the grant asks for it."""
+    finding = find("environment_attested", {FIRST + "attestation": required, "attestation": attestation}, NAMED)
+    assert holds is finding.holds
+    assert ((17, 42) if attestation else (17,)) == finding.entries
+    assert holds or finding.detail
+
+
+def test_attestation_where_none_is_named(find):
+    """An environment that is not named holds only where the grant asks for no attestation."""
+    assert find("environment_attested").holds
+    finding = find("environment_attested", {FIRST + "attestation": True, "attestation": VAULT})
+    assert (finding.holds, finding.detail) == (False, {"missing": "environment.id"})
+
+
+def test_attestation_of_what_is_no_enclave(find):
+    """Another kind of environment needs to be attested only where the grant asks for it."""
+    edge = {"context.environment": {"kind": "edge", "country": "JPN", "id": "truck-1"}}
+    assert find("environment_attested", None, edge).holds
+    assert not find("environment_attested", {FIRST + "attestation": True}, edge).holds
+    asked = {FIRST + "attestation": True, "attestation": VAULT | {"kind": "edge"}}
+    assert find("environment_attested", asked, edge).holds
+
+
+BOTH = ["JPN", "UKR"]
+STORED = {"context.environment": {"kind": "enclave", "country": "JPN", "storage_country": "UKR"}}
+
+
+@pytest.mark.parametrize(
+    ("clause", "place", "value"),
+    [
+        ("location_permitted", FIRST + "countries", ["JPN"]),
+        ("location_permitted", AGREED + "countries", ["JPN"]),
+        ("lineage_permits", "resource.countries", ["JPN"]),
+        ("lineage_permits", "ancestors.0.countries", ["JPN"]),
+        ("lineage_permits", "ancestors.0.countries", []),
+    ],
+)
+def test_storage(clause, place, value, find):
+    """Where it is stored is held to the countries that processing is held to, each by itself."""
+    open_ = {FIRST + "countries": BOTH, AGREED + "countries": BOTH}
+    assert find(clause, open_, STORED).holds
+    finding = find(clause, {**open_, place: value}, STORED)
+    assert not finding.holds
+    assert finding.detail.get("asked", "JPN, stored in UKR") == "JPN, stored in UKR"
+    assert place == "ancestors.0.countries" or find(clause, {**open_, place: value}).holds
+
+
 @pytest.mark.parametrize(
     ("scope", "target", "holds"),
     [
