@@ -24,6 +24,7 @@ TERMS = {
     "starts": "2026-11-21T00:00:00.000000Z",
     "ends": "2027-06-01T00:00:00.000000Z",
 }
+VALID = {name: TERMS[name] for name in ("starts", "ends")}
 MANIFEST, PUBLIC_KEY = signed_manifest({"model.bin": "ab" * 32}, "detector")
 
 BODIES: dict[tuple[str, str, str], dict[str, Any]] = {
@@ -45,7 +46,17 @@ BODIES: dict[tuple[str, str, str], dict[str, Any]] = {
     },
     ("POST", "credentials/none/revocation", "admin"): {"reason": "lost"},
     ("POST", "purposes", "steward"): {
-        "nodes": [{"id": "a", "parent": None, "cls": "research", "prohibited": False, "en": "A", "uk": "Ю"}]
+        "nodes": [
+            {
+                "id": "a",
+                "parent": None,
+                "cls": "research",
+                "prohibited": False,
+                "special_authorisation": True,
+                "en": "A",
+                "uk": "Ю",
+            }
+        ]
     },
     ("POST", "policies", "security"): {"name": "dataset_access", "model": "x", "rows": "x"},
     ("POST", "security-policies", "security"): spif(),
@@ -63,7 +74,7 @@ BODIES: dict[tuple[str, str, str], dict[str, Any]] = {
         "id": "req-2",
         "agreement": "ua-acme",
         "resource": "dataset:uav",
-        "terms": {**TERMS, "purpose": "humanitarian.demining"},
+        "terms": {**TERMS, "purpose": "humanitarian.demining", "attestation": True, "max_runs": 3},
         "justification": "x",
     },
     ("POST", "access-requests/none/votes", "steward"): {"role": "steward", "vote": "approve", "note": "x"},
@@ -75,6 +86,27 @@ BODIES: dict[tuple[str, str, str], dict[str, Any]] = {
         "reason": "x",
     },
     ("POST", "entries/1/disclosures/justification/erasure", "legal"): {"reason": "x"},
+    ("POST", "pauses", "security"): {"id": "p-1", "scope": "resource", "target": "dataset:uav", "reason": "x"},
+    ("POST", "pauses/none/lifting", "steward"): {"role": "steward", "note": "x"},
+    ("POST", "incidents", "sato"): {"id": "i-1", "scope": "organisation", "target": "acme-jp", "account": "x"},
+    ("POST", "incidents/none/blocking", "legal"): {"reason": "x"},
+    ("POST", "incidents/none/closure", "security"): {"reason": "x"},
+    ("POST", "authorisations", "legal"): {
+        "id": "a-1",
+        "purpose": "humanitarian",
+        "org": "acme-jp",
+        "basis": "legal",
+        "document_sha256": "ab" * 32,
+        **VALID,
+    },
+    ("POST", "authorisations/none/withdrawal", "legal"): {"reason": "x"},
+    ("POST", "organisations/acme-jp/environments/vault-1/attestation", "security"): {
+        "kind": "enclave",
+        "country": "JPN",
+        "evidence_sha256": "ab" * 32,
+        **VALID,
+    },
+    ("POST", "organisations/acme-jp/environments/none/withdrawal", "security"): {"reason": "x"},
     ("POST", "uses", "trainer"): {
         "decision": 1,
         "resource": "dataset:uav",
@@ -104,7 +136,7 @@ BODIES: dict[tuple[str, str, str], dict[str, Any]] = {
 """A body of each route that takes one; it is well-formed, whatever the service makes of it."""
 
 ROUTES = sorted(BODIES)
-NULLABLE = {"parent", "label", "at_least", "at_most"}
+NULLABLE = {"max_runs", "parent", "label", "at_least", "at_most"}
 WRONG = (None, True, 7, -1, 1.5, "", "\u0000", "а", [], [None], {}, {"x": 1}, 2**70, "x" * 3_000)
 
 

@@ -1,5 +1,7 @@
 """Decisions: closed on every error, the right grant, and never wider than an ancestor (I6)."""
 
+from itertools import product
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from ledger.access import clauses
 from ledger.access.decide import decide, decide_plain
-from ledger.access.facts import Resource
+from ledger.access.facts import Party, Resource, Restraint
 from ledger.access.policy import load_policy
 from ledger.access.vocabulary import ACTIONS, TIERS
 
@@ -141,6 +143,11 @@ CHANGES = {
     "grants.0.environments": [["enclave"], []],
     "grants.0.agreement.status": ["in_force", "suspended"],
     "grants.0.countries": [["JPN"], []],
+    "purpose.authorisation_at": [None, "humanitarian"],
+    "grants.0.max_runs": [None, 0],
+    "grants.0.attestation": [False, True],
+    "pauses": [[], [{"scope": "grant", "target": "g-1", "seq": 40}]],
+    "incidents": [[], [{"scope": "organisation", "target": "acme-jp", "seq": 41}]],
 }
 
 
@@ -188,6 +195,82 @@ def test_never_wider(world, child, ancestors):
         for one in (child, *ancestors):
             alone = replace(line, resource=one, ancestors=())
             assert decide(world.request(), alone, world.policy, world.now).allowed
+
+
+PARTIES = [
+    Party(id=id, country=country, communities=communities, trust_tier=3, status="enrolled", seq=5)
+    for id, country, communities in (
+        ("acme-jp", "JPN", frozenset({"AP4"})),
+        ("mod-ua", "UKR", frozenset()),
+        ("orion-pl", "POL", frozenset({"NATO"})),
+    )
+]
+PATHS = [("humanitarian",), ("humanitarian", "humanitarian.demining"), ("research",)]
+PLACES = ["JPN", "UKR", "POL"]
+MOMENTS = ["2019-06-01T00:00:00.000000Z", "2026-11-21T09:30:00.000000Z", "2031-06-01T00:00:00.000000Z"]
+STOPS = st.lists(
+    st.builds(Restraint, scope=st.just("resource"), target=st.sampled_from(["dataset:c", "dataset:a0", "dataset:a1@1"]),
+              seq=st.just(60)),
+    max_size=1,
+)  # fmt: skip
+
+
+def authorised(world, child, ancestors, stops):
+    """Give each (party, purpose, place, storage, time) in which the child is allowed under the widest grant."""
+    grant = replace(
+        world.facts().grants[0],
+        purpose="any",
+        countries=frozenset(PLACES),
+        starts=MOMENTS[0],
+        ends="2040-01-01T00:00:00.000000Z",
+        tier="raw",
+    )
+    agreement = replace(
+        grant.agreement, purposes=frozenset({"any"}), countries=grant.countries, starts=grant.starts, ends=grant.ends,
+        tier="raw",
+    )  # fmt: skip
+    grant = replace(grant, agreement=agreement)
+    base = world.request({"resource.id": child.ref.partition(":")[2].partition("@")[0], "context.tier": child.tier})
+    uses = set()
+    for party, path, place, storage, now in product(PARTIES, PATHS, PLACES, ["", *PLACES], MOMENTS):
+        facts = replace(
+            world.facts(),
+            party=party,
+            purpose=replace(world.facts().purpose, path=("any", *path)),
+            resource=child,
+            ancestors=ancestors,
+            grants=(grant,),
+            pauses=tuple(stops),
+        )
+        request = replace(base, org=party.id, purpose=path[-1], country=place, storage_country=storage)
+        if decide(request, facts, world.policy, now).allowed:
+            uses.add((party.id, path, place, storage, now))
+    return uses
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    child=RESOURCES | LIKELY,
+    ancestors=st.lists(st.tuples(RESOURCES | LIKELY, st.sampled_from(TIERS)), min_size=1, max_size=2),
+    stops=STOPS,
+)
+def test_never_wider_in_any_dimension(world, child, ancestors, stops):
+    """I6: for partners, purposes, places of processing and storage, tiers, times and pauses: never beyond a parent."""
+    line = tuple(replace(item, ref=f"dataset:a{i}@1", tier=tier) for i, (item, tier) in enumerate(ancestors))
+    uses = authorised(world, replace(child, ref="dataset:c@1"), line, stops)
+    for parent in line:
+        assert uses <= authorised(world, parent, (), stops)
+
+
+def test_some_uses_of_a_child_are_authorised(world):
+    """The property above is not empty: of an open line most uses are allowed, and storage abroad is not."""
+    facts = world.facts()
+    child, parent = facts.resource, replace(facts.ancestors[0], countries=frozenset({"JPN"}))
+    uses = authorised(world, child, (parent,), [])
+    assert ("acme-jp", PATHS[1], "JPN", "", MOMENTS[1]) in uses
+    assert ("acme-jp", PATHS[1], "JPN", "JPN", MOMENTS[1]) in uses
+    assert ("acme-jp", PATHS[1], "JPN", "UKR", MOMENTS[1]) not in uses
+    assert {place for _, _, place, _, _ in uses} == {"JPN"}
 
 
 def test_an_allow_of_a_child_happens(world):
