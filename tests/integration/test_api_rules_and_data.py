@@ -7,6 +7,7 @@ import re
 import pytest
 from served import spif, version_body
 
+from ledger.access.clauses import CLAUSES
 from ledger.resources import folder
 from ledger.services.rules import INDISPENSABLE
 
@@ -86,6 +87,11 @@ def test_each_rule_has_its_roles(shared_api, path, body, allowed):
 def test_a_policy_that_does_not_load_is_refused(shared_api, change, pointer):
     """A model or rows that are none, another model, and an unknown clause are refused by line, never put in force."""
     shared_api.refused(400, "policies", "security", {**POLICY, **change}, pointer=pointer)
+
+
+def test_what_a_policy_may_leave_out():
+    """Every clause is indispensable but the two that lineage implies for the resource itself."""
+    assert set(CLAUSES) - set(INDISPENSABLE) == {"resource_available", "releasable_to_partner"}
 
 
 @pytest.mark.parametrize("clause", INDISPENSABLE)
