@@ -29,7 +29,8 @@ class _Patience(Base):
     """Closes a connection whose next request has not arrived whole in time."""
 
     seconds: float
-    _waiting: asyncio.TimerHandle | None = None
+    _since = 0.0
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -40,18 +41,22 @@ class _Patience(Base):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop()
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
     def _wait(self) -> None:
-        self._stop()
-        self._waiting = self.loop.call_later(self.seconds, self._give_up)
+        """Wait from now on. A timer that runs is left to run: setting one for each answer costs more than it finds."""
+        self._since = self.loop.time()
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.seconds, self._look)
 
-    def _stop(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-
-    def _give_up(self) -> None:
+    def _look(self) -> None:
+        left = self._since + self.seconds - self.loop.time()
+        if left > 0:
+            self._timer = self.loop.call_later(left, self._look)
+            return
+        self._timer = None
         arrived = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
         if not arrived:
             self.transport.close()
