@@ -57,5 +57,9 @@ def serve(host: str, port: int, *, drain_seconds: float) -> bool:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = DrainingServer(config, drain_seconds=drain_seconds)
-    server.run()
+    try:
+        server.run()
+    except SystemExit as error:  # uvicorn has said why
+        if error.code:
+            return False
     return server.started

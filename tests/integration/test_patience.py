@@ -127,8 +127,13 @@ def test_a_request_that_is_there_is_waited_for(port):
 def test_the_commands_serve_with_it(monkeypatch, tmp_path, command, protocol):
     """`oblik serve` and `oblik witness serve` hand their protocols to uvicorn."""
     given: dict[str, object] = {}
+
+    def run(server: uvicorn.Server) -> None:
+        given["http"], server.started = server.config.http, True
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(uvicorn, "run", lambda _application, **options: given.update(options))
+    monkeypatch.setattr(uvicorn.Server, "run", run)
     monkeypatch.setattr("os.environ", {"OBLIK_DATA": str(tmp_path)})
     made = CliRunner().invoke(oblik, ["init", "--origin", "t.example/x", "--owner", "o", "--administrator", "a"])
     assert made.exit_code == 0, made.output
