@@ -91,6 +91,10 @@ _ACTS = (
             "Розширити доступ можуть лише ті, від кого походить ресурс і все, з чого його створено.",
         ),
     ),
+    Act("authorisation", ("owner.legal",), REMEDIES["purpose_authorised"]),
+    Act("attestation", ("owner.security",), REMEDIES["environment_attested"]),
+    Act("lifting", ("owner.steward", "owner.security"), REMEDIES["not_paused"]),
+    Act("closure", ("owner.security",), REMEDIES["no_open_incident"]),
     Act(
         "policy",
         ("owner.security", "owner.legal"),
@@ -105,13 +109,19 @@ OF_THE_GRANT = (
     "activity_permitted",
     "purpose_permitted",
     "tier_within_grant",
+    "quota_left",
     "environment_permitted",
+    "environment_attested",
     "location_permitted",
 )
-"""Clauses that a grant made for the request would turn."""
+"""Clauses that want a grant, and, but for the attestation, that a grant made for the request would turn."""
 
 _TURNED_BY = {
     **dict.fromkeys(OF_THE_GRANT, "grant"),
+    "environment_attested": "attestation",
+    "purpose_authorised": "authorisation",
+    "not_paused": "lifting",
+    "no_open_incident": "closure",
     "subject_in_good_standing": "enrolment",
     "agreement_in_force": "agreement",
     "purpose_not_prohibited": "purposes",

@@ -19,12 +19,13 @@ CURABLE = frozenset(
         "tier_within_grant",
         "environment_permitted",
         "location_permitted",
+        "quota_left",
     }
 )
 """Clauses that another grant under the same agreement may make hold."""
 
-WITHOUT_GRANT = CURABLE | {"agreement_in_force"}
-"""Where there is no grant there is no agreement to judge either, and a grant brings one."""
+WITHOUT_GRANT = CURABLE | {"agreement_in_force", "environment_attested"}
+"""Where there is no grant there is no agreement to judge either, nor whether it asks for an attestation."""
 
 
 def is_requestable(decision: Decision, facts: Facts) -> bool:
@@ -60,4 +61,4 @@ def _is_agreed(finding: Finding, facts: Facts, agreement: Agreement) -> bool:
         "environment_permitted": agreement.environments,
         "location_permitted": agreement.countries,
     }
-    return finding.clause == "grant_current" or asked in sets.get(finding.clause, ())
+    return finding.clause in {"grant_current", "quota_left"} or asked in sets.get(finding.clause, ())

@@ -9,7 +9,7 @@ from ledger.settings import settings_from
 @pytest.mark.parametrize(
     ("text", "url"),
     [
-        (None, "http://127.0.0.1:8080"),
+        (None, ""),
         ("https://oblik.mod.example", "https://oblik.mod.example"),
         ("https://oblik.mod.example:8443/", "https://oblik.mod.example:8443"),
         ("http://localhost:80", "http://localhost:80"),

@@ -7,7 +7,8 @@ import pytest
 
 from ledger.errors import Misconfigured
 from ledger.keys import create_keys
-from ledger.keys.files import encrypt_keys, read_passphrase
+from ledger.keys.files import encrypt_keys
+from ledger.keys.pem import read_passphrase
 from ledger.keys.tokens import (
     AHEAD,
     LOOK_SECONDS,
