@@ -222,7 +222,7 @@ def test_an_error_is_a_deny_that_ends_a_batch(api):
         until = Until(allowed=allowed)
         questions = [question(org="orion-pl"), question()]
         return await api.world.service.sequencer.ask_all(
-            [type(asked)(asked.token_hash, asked.request, until) for asked in questions]
+            [type(asked)(asked.token_hash, asked.request, until=until) for asked in questions]
         )
 
     refused, after = asyncio.run(ask(allowed=False))

@@ -132,6 +132,17 @@ BODIES: dict[tuple[str, str, str], dict[str, Any]] = {
         "thresholds": [{"metric": "recall", "at_least": "0.90", "at_most": "1"}],
     },
     ("POST", "promotions/none/votes", "legal"): {"role": "legal", "vote": "approve", "note": "x"},
+    ("POST", "policy-proposals", "security"): {"id": "p-1", "name": "x", "model": "x", "rows": "x", "dry_run": "{}"},
+    ("POST", "policy-proposals/none/votes", "legal"): {"role": "legal", "vote": "approve", "note": "x"},
+    ("POST", "credentials/keys", "admin"): {
+        "id": "key-1",
+        "org": "acme-jp",
+        "holder": "trainer-1",
+        "scopes": ["evaluate"],
+        "expires": "2027-05-01T00:00:00.000000Z",
+        "public_key": PUBLIC_KEY,
+        "certificate_bound": False,
+    },
 }
 """A body of each route that takes one; it is well-formed, whatever the service makes of it."""
 

@@ -42,7 +42,7 @@ def test_a_deny_leads_to_a_request_and_its_approval_to_another_evaluation(api_on
     api = api_on_each_engine
     denied = api.decide(**COUNTRY)
     offered = denied["context"]["access_request"]
-    assert offered["endpoint"] == api.world.settings.url + REQUESTS
+    assert offered["endpoint"] == api.world.service.url + REQUESTS
     expires = parse_time(denied["context"]["evaluated_at"]) + timedelta(hours=1)
     assert offered["expires_at"] == format_time(expires)
     response = api.post(REQUESTS, "sato", asked_for(denied), headers=KEY)

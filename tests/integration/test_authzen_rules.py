@@ -122,7 +122,7 @@ def test_metadata_names_the_decision_point_and_its_endpoints(point):
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     told = response.json()
     address = told.pop("policy_decision_point")
-    assert address == point.world.settings.url
+    assert address == point.world.service.url
     assert {"access_evaluation_endpoint": EVALUATION, "access_evaluations_endpoint": EVALUATIONS}.items() <= {
         name: url.removeprefix(address) for name, url in told.items()
     }.items()

@@ -56,7 +56,10 @@ def test_compare_folders(ledger):
     told = oblik(ledger, "policy", "compare", SHIPPED, "wider")
     assert told.startswith("wider: The new policy allows, and the old one denies, every action at every tier, ")
     assert "    Нова політика дозволяє, а стара забороняє будь-яку дію" in told
-    assert "    the rule: The country must be named in the grant and in the agreement." in told
+    assert (
+        "    the rule: The countries of processing and of storage must be named in the grant and in the agreement."
+        in told
+    )
     assert "    for example: train at metadata; failing: location_permitted\n" in told
     assert told.endswith("compared: 1 cases that NEW allows and OLD denies, 0 the other way round\n")
     assert oblik(ledger, "policy", "compare", "wider", SHIPPED).endswith(
@@ -104,7 +107,7 @@ def test_explain(ledger):
     told = oblik(ledger, "explain", second)
     assert told.startswith(f"decision {second}: deny, at 2026-11-21T09:30:00.")
     assert re.search(r"^  FAILS  location_permitted \(entries \d+, \d+\)$", told, re.MULTILINE)
-    assert "         Країну має бути названо і в дозволі, і в угоді.\n" in told
+    assert "         Країни обробки та зберігання має бути названо і в дозволі, і в угоді.\n" in told
     assert "what would turn it (no smaller set does): location_permitted\n" in told
     assert "  grant, by partner.applicant and owner.steward and owner.security\n" in told
     assert "or, without any of these: Ask with another country, within what the grant allows.\n" in told

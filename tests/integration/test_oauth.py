@@ -675,10 +675,10 @@ def test_a_key_that_cannot_be_read_is_told_at_start(tmp_path):
     ["http://ledger.mod.example", "ledger.mod.example", "https://", "https://x/?a=1", "https://x/#a", "https://u@x/"],
 )
 def test_the_services_url_is_one(url):
-    """Over TLS, but on this machine; without a query; a slash at its end is left out."""
-    with pytest.raises(Misconfigured, match="is not the URL of a service"):
+    """Over TLS, but on this machine; without a path or query; a slash at its end is left out."""
+    with pytest.raises(Misconfigured, match="is not an address"):
         settings_from({"OBLIK_URL": url})
-    assert settings_from({"OBLIK_URL": "https://ledger.mod.example/oblik/"}).url == "https://ledger.mod.example/oblik"
+    assert settings_from({"OBLIK_URL": "https://ledger.mod.example/"}).url == "https://ledger.mod.example"
     assert settings_from({"OBLIK_URL": "http://127.0.0.1:8080"}).url == "http://127.0.0.1:8080"
     assert settings_from({"OBLIK_CLIENT_CERT_HEADER": "Client-Cert"}).client_cert_header == "client-cert"
 

@@ -165,6 +165,10 @@ def test_what_the_loop_puts_back_while_the_sequencer_closes_is_settled(tmp_path,
 
     monkeypatch.setattr(sequencer, "_pen", Pen(sequencer._pen))
     monkeypatch.setattr(sequencer._on_loop, "write", busy)
-    seq, draft = asyncio.run(asyncio.wait_for(sequencer.ask(question()), PATIENCE))
+
+    async def ask() -> Any:
+        return await asyncio.wait_for(sequencer.ask(question()), PATIENCE)
+
+    seq, draft = asyncio.run(ask())
     assert (seq, draft.event.allowed) == (draft.event.state_seq + 1, True)
     world.service.close()
