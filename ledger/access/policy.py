@@ -151,14 +151,15 @@ def load_policy(name: str, model: str, rows: str) -> Policy:
     Raises TooLarge, or Malformed at the line, counted from 1 (`/model/12`, `/rows/7`), where it cannot be one.
     """
     for pointer, text in (("/model", model), ("/rows", rows)):
-        _check_text(text, pointer)
+        check_text(text, pointer)
     table = _parse_rows(rows)
     policy = Policy(name, digest_of(model, rows), table, _parse_model(model))
     _check_default(policy)
     return policy
 
 
-def _check_text(text: str, pointer: str) -> None:
+def check_text(text: str, pointer: str) -> None:
+    """Raise TooLarge, or Malformed where a text has no bytes."""
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
@@ -167,7 +168,7 @@ def _check_text(text: str, pointer: str) -> None:
         raise TooLarge(f"the text at {pointer}", limit=MAX_TEXT_BYTES)
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def read_lines(text: str) -> Iterator[tuple[int, str]]:
     """Give each line that is no comment and not empty, with its number. Only a line feed ends a line."""
     for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.strip()
@@ -177,7 +178,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _parse_model(text: str) -> casbin.Model:
     """Hold the text to DEFINITIONS. Casbin is given these lines, so that it cannot read the text differently."""
-    lines = list(_lines(text))
+    lines = list(read_lines(text))
     for (number, line), expected in zip(lines, DEFINITIONS, strict=False):
         if line.split() != expected.split():
             raise Malformed(f"/model/{number}", f"{show(line)} is not `{expected}`", help=MODEL_HELP)
@@ -193,9 +194,9 @@ def _parse_model(text: str) -> casbin.Model:
 
 def _parse_rows(text: str) -> tuple[Row, ...]:
     rows: dict[tuple[str, ...], Row] = {}
-    for number, line in _lines(text):
+    for number, line in read_lines(text):
         pointer = f"/rows/{number}"
-        row = _row(_cells(line, pointer), pointer)
+        row = _row(read_cells(line, pointer), pointer)
         if rows.setdefault((row.action, row.tier, row.clause, row.effect), row) is not row:
             raise Malformed(pointer, "says what an earlier row says", help="each rule stands once, with one sentence")
     if not any(row.effect == "allow" for row in rows.values()):
@@ -203,8 +204,8 @@ def _parse_rows(text: str) -> tuple[Row, ...]:
     return tuple(rows.values())
 
 
-def _cells(line: str, pointer: str) -> list[str]:
-    """Part one line into cells (RFC 4180 §2, with spaces after commas). A quoted cell ends on its own line."""
+def read_cells(line: str, pointer: str) -> list[str]:
+    """Part one line into cells (RFC 4180 §2, with spaces after commas), each on that line. Raises Malformed."""
     try:
         return [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True, strict=True))]
     except csv.Error as error:

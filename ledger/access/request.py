@@ -110,7 +110,7 @@ class _ReceiptContext(Struct, frozen=True):
 
 
 class _WithReceipt(Struct, frozen=True):
-    context: _ReceiptContext
+    context: _ReceiptContext = _ReceiptContext()
 
 
 _receipt_decoder = msgspec.json.Decoder(_WithReceipt)
@@ -174,25 +174,25 @@ def request_of(subject: Subject, action: Action, resource: Resource, context: Co
 
 def check_subject(subject: Subject) -> str:
     """Check what its type does not say. Gives the organisation. Raises Malformed."""
-    _check_id(subject.id, "/subject/id")
+    check_id(subject.id, "/subject/id")
     return _org(subject)
 
 
 def check_resource(resource: Resource) -> str:
     """Check what its type does not say. Gives the id. Raises Malformed."""
-    _check_id(resource.id, "/resource/id")
+    check_id(resource.id, "/resource/id")
     return resource.id
 
 
 def check_context(context: Context) -> str:
     """Check what its type does not say. Gives the purpose. Raises Malformed."""
-    _check_id(context.purpose, "/context/purpose")
+    check_id(context.purpose, "/context/purpose")
     environment = context.environment
     _check_country(environment.country, "/context/environment/country")
     if environment.storage_country is not UNSET:
         _check_country(environment.storage_country, "/context/environment/storage_country")
     if environment.id is not UNSET:
-        _check_id(environment.id, "/context/environment/id")
+        check_id(environment.id, "/context/environment/id")
     return context.purpose
 
 
@@ -215,7 +215,8 @@ def _check_country(text: str, pointer: str) -> None:
         )
 
 
-def _check_id(text: str, pointer: str) -> None:
+def check_id(text: str, pointer: str) -> None:
+    """Raise Malformed where a text is no identifier."""
     if not text:
         raise Malformed(pointer, "is empty")
     if not _ID.fullmatch(text):

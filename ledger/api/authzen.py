@@ -25,7 +25,8 @@ from starlette.types import Receive, Scope, Send
 
 from ledger.access.evaluations import MAX_BATCH_BYTES, Batch, parse_evaluations
 from ledger.access.explain import explain
-from ledger.access.request import MAX_REQUEST_BYTES, Request, parse_request, wants_receipt
+from ledger.access.mounted import MountedDecision, MountedReason, explain_mounted, parse_either
+from ledger.access.request import MAX_REQUEST_BYTES, Request, wants_receipt
 from ledger.access.requestable import is_requestable
 from ledger.api.acting import NO_TOKEN, NO_TOKEN_HELP
 from ledger.api.bearer import Shown, show_token
@@ -36,7 +37,7 @@ from ledger.api.strict import check_announced, check_json
 from ledger.bootstrap import Service
 from ledger.errors import NotScoped, OblikError, TooLarge, Unauthenticated, Unavailable
 from ledger.log.entry import format_time, parse_time
-from ledger.services.decisions import Answer, Question, Until, check_may_evaluate
+from ledger.services.decisions import Answer, MountedAnswer, Question, Until, check_may_evaluate, question
 from ledger.services.denials import REQUESTABLE_FOR
 from ledger.services.receipts import Receipts
 from ledger.storage.batch import Draft
@@ -97,11 +98,22 @@ class Unanswered(Struct, frozen=True, gc=False):
     error: ItemError
 
 
+class MountedContext(Struct, frozen=True, omit_defaults=True, gc=False):
+    """The same under a mounted policy: the reason is the row that decided."""
+
+    id: str
+    evaluated_at: str
+    policy: str
+    reasons: tuple[MountedReason, ...]
+    errors: tuple[str, ...] = ()
+    receipt: str | None = None
+
+
 class Evaluation(Struct, frozen=True, gc=False):
     """An answer (AuthZEN §5.5)."""
 
     decision: bool
-    context: Context | Unanswered
+    context: Context | MountedContext | Unanswered
 
 
 class Evaluations(Struct, frozen=True, gc=False):
@@ -150,8 +162,8 @@ class DecisionPoint:
         return await (self._decide_one(shown, body) if batch is None else self._decide_all(shown, batch))
 
     async def _decide_one(self, shown: Shown, body: bytes) -> bytes:
-        asked, with_receipt = parse_request(body), wants_receipt(body)
-        seq, draft = await self._sequencer.ask(Question(shown.token_hash, asked, shown.access))
+        asked, with_receipt = parse_either(body), wants_receipt(body)
+        seq, draft = await self._sequencer.ask(question(shown.token_hash, asked, shown.access))
         receipt = await self._receipts.make(seq) if with_receipt else None
         return _encode(evaluation(seq, draft.answer, self._requests_at, receipt))
 
@@ -208,8 +220,10 @@ def _evaluations(
             return
 
 
-def evaluation(seq: int, answer: Answer, requests_at: str, receipt: bytes | None = None) -> Evaluation:
+def evaluation(seq: int, answer: Answer | MountedAnswer, requests_at: str, receipt: bytes | None = None) -> Evaluation:
     """Give the answer with its explanation."""
+    if isinstance(answer, MountedAnswer):
+        return _mounted_evaluation(seq, answer.decision, receipt)
     decision, resource = answer.decision, answer.facts.resource
     explanation = explain(decision, answer.policy)
     context = Context(
@@ -224,6 +238,18 @@ def evaluation(seq: int, answer: Answer, requests_at: str, receipt: bytes | None
         errors=decision.errors,
         receipt=None if receipt is None else receipt.decode(),
         access_request=_access_request(seq, answer, requests_at),
+    )
+    return Evaluation(decision.allowed, context)
+
+
+def _mounted_evaluation(seq: int, decision: MountedDecision, receipt: bytes | None) -> Evaluation:
+    context = MountedContext(
+        id=str(seq),
+        evaluated_at=decision.evaluated_at,
+        policy=decision.policy,
+        reasons=explain_mounted(decision),
+        errors=decision.errors,
+        receipt=None if receipt is None else receipt.decode(),
     )
     return Evaluation(decision.allowed, context)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from ledger.access.mount import Texts
 from ledger.api import models as m
 from ledger.api.acting import Act
 from ledger.api.openapi import PROBLEM, TOO_OFTEN
@@ -25,6 +26,7 @@ from ledger.services import (
     assurances,
     data,
     incidents,
+    mounted,
     pauses,
     promotions,
     registry,
@@ -105,6 +107,13 @@ async def adopt_purposes(body: m.Purposes, act: Act) -> m.Written:
 async def adopt_policy(body: m.Policy, act: Act) -> m.Written:
     """Put the first decision policy in force (security). From then on, others are proposed."""
     return m.Written(seq=await act(lambda tx, by: rules.adopt_policy(tx, by, act.owner, **body.model_dump())))
+
+
+@router.post("/mounted-policies", status_code=201, tags=["rules"])
+async def mount_policy(body: m.MountedPolicy, act: Act) -> m.Written:
+    """Put a policy of your own in force for other types of resources (security)."""
+    texts = Texts(model=body.model, rows=body.rows, mount=body.mount, facts=body.facts)
+    return m.Written(seq=await act(lambda tx, by: mounted.mount_policy(tx, by, act.owner, name=body.name, texts=texts)))
 
 
 @router.post("/security-policies", status_code=201, tags=["rules"])

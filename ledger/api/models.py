@@ -175,6 +175,18 @@ class PolicyVoted(BaseModel):
     adopted_seq: int | None = Field(default=None, examples=[27])
 
 
+class MountedPolicy(Body):
+    """A policy for other types of resources: the four files of its folder."""
+
+    name: Identifier = Field(examples=["records_example"])
+    model: Document = Field(examples=["[request_definition]\nr = sub, act, res, ctx\n…"])
+    rows: Document = Field(examples=["p, read, r.sub.known, allow, …"])
+    mount: Document = Field(
+        examples=['{"subjects": {"user": []}, "actions": {"read": []}, "resources": {"record": []}}']
+    )
+    facts: Document = Field(examples=['{"subjects": [{"type": "user", "id": "alice"}], "resources": []}'])
+
+
 class SecurityPolicy(Body):
     """A security policy of labels (SPIF 2.1), as XML."""
 

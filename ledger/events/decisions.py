@@ -46,6 +46,31 @@ class DecisionRecorded(Event, frozen=True, kw_only=True, gc=False):
         return (f"org:{self.org}", self.asked.resource)
 
 
+Property = str | bool | int | tuple[str, ...]
+
+
+@event("decision.mounted", changes_state=False)
+class MountedDecisionRecorded(Event, frozen=True, kw_only=True):
+    """An answer under a mounted policy. All that replay needs to derive it again is here or earlier in the ledger."""
+
+    mount: str
+    """Name of the policy."""
+    policy: str
+    """Its digest."""
+    subject: str
+    action: str
+    resource: str
+    brought: dict[str, Property]
+    """Properties that the request brought along and that counted, as `subject.role`."""
+    allowed: bool
+    evaluated_at: str
+    state_seq: int
+    """Index of the last entry that changed anything decisions depend on, when this was evaluated."""
+    row: int | None = None
+    """Line of the row that decided; None where none applies."""
+    errors: tuple[str, ...] = ()
+
+
 class Quantity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How much was read."""
 

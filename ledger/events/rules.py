@@ -62,6 +62,20 @@ class PolicyRefused(Event, frozen=True, kw_only=True):
     proposal: str
 
 
+@event("policy.mounted")
+class PolicyMounted(Event, frozen=True, kw_only=True):
+    """A policy of its own decides on these types of resources from here on; its four texts are attachments."""
+
+    name: str
+    digest: str
+    """As `ledger.access.mount.load_mounted` computes it over all four texts."""
+    resource_types: tuple[str, ...]
+    model_sha256: str
+    rows_sha256: str
+    mount_sha256: str
+    facts_sha256: str
+
+
 @event("security_policy.adopted")
 class SecurityPolicyAdopted(Event, frozen=True, kw_only=True):
     """The security policy (SPIF 2.1) by which labels that name it are read; its text is an attachment."""

@@ -7,11 +7,15 @@ from msgspec import Struct
 
 from ledger.access.decide import Decision, decide
 from ledger.access.facts import Facts
+from ledger.access.mount import MountedPolicy
+from ledger.access.mounted import MountedDecision, MountedRequest
 from ledger.access.policy import Policy, load_policy
 from ledger.access.request import Request
 from ledger.errors import Forbidden, OblikError, Unavailable
 from ledger.events.decisions import Asked, DecisionRecorded
 from ledger.services.caller import Access, Caller, authenticate, check_caller, read_callers, require_scope
+from ledger.services.mounted import Mounts, check_may_ask, find_policy
+from ledger.services.mounted import answer as answer_mounted
 from ledger.storage.batch import Answered, Draft
 from ledger.storage.facts import FactReader
 from ledger.storage.tables import PolicyRow, table
@@ -36,12 +40,43 @@ class Question(Struct, frozen=True, gc=False):
     until: Until | None = None
 
 
+class MountedQuestion(Struct, frozen=True, gc=False):
+    """The same, for what a mounted policy decides on."""
+
+    token_hash: str
+    request: MountedRequest
+    access: Access | None = None
+    until: Until | None = None
+
+
+class MountedAsker(Struct, frozen=True, gc=False):
+    """One who may ask under a mounted policy, and that policy."""
+
+    caller: Caller
+    policy: MountedPolicy
+
+
+def question(
+    token_hash: str, request: Request | MountedRequest, access: Access | None, until: Until | None = None
+) -> Question | MountedQuestion:
+    """Give the question that a request of either kind is."""
+    if isinstance(request, Request):
+        return Question(token_hash, request, access, until)
+    return MountedQuestion(token_hash, request, access, until)
+
+
 class Answer(Struct, frozen=True, gc=False):
     """What the asker is told besides the index: a decision, under a policy, about a version of the resource."""
 
     decision: Decision
     policy: Policy
     facts: Facts
+
+
+class MountedAnswer(Struct, frozen=True, gc=False):
+    """The same under a mounted policy."""
+
+    decision: MountedDecision
 
 
 class Evaluator:
@@ -51,17 +86,32 @@ class Evaluator:
         self._owner = owner
         self._facts = FactReader()
         self._policies = Policies()
+        self._mounts = Mounts()
         self._callers: dict[str, Caller | None] = {}
         self._callers_at: int | None = None
 
     def __call__(
-        self, connection: sa.Connection, questions: Sequence[Question], *, now: str, state_seq: int
+        self,
+        connection: sa.Connection,
+        questions: Sequence[Question | MountedQuestion],
+        *,
+        now: str,
+        state_seq: int,
     ) -> Sequence[Answered]:
         """Answer each question, in order: a draft of its entry, the error for its asker, or None after the end."""
         callers = self._read_callers(connection, {q.token_hash for q in questions}, state_seq)
         policy = self._policies.in_force(connection, state_seq=state_seq)
-        asking = [self._asker(callers[q.token_hash], q, policy, now) for q in questions]
-        may = [q.request for q, asker in zip(questions, asking, strict=True) if isinstance(asker, Caller)]
+        asking = [
+            self._asker(callers[q.token_hash], q, policy, now)
+            if isinstance(q, Question)
+            else self._mounted_asker(connection, callers[q.token_hash], q, now, state_seq)
+            for q in questions
+        ]
+        may = [
+            q.request
+            for q, asker in zip(questions, asking, strict=True)
+            if isinstance(asker, Caller) and isinstance(q, Question)
+        ]
         # Facts are read for those alone who may ask: strangers must not fill the memory, nor cost queries.
         facts = iter(self._facts.gather(connection, may, state_seq=state_seq))
         answers: list[Answered] = []
@@ -70,9 +120,12 @@ class Evaluator:
             answer: Answered = None
             found = next(facts) if isinstance(asker, Caller) else None
             if question.until not in ended:
-                answer = asker if isinstance(asker, OblikError) else None
-                if isinstance(asker, Caller) and found is not None and policy is not None:
+                if isinstance(question, MountedQuestion):
+                    answer = _answer_mounted(asker, question.request, now, state_seq)
+                elif isinstance(asker, Caller) and found is not None and policy is not None:
                     answer = _answer(asker, question.request, found, policy, now, state_seq)
+                else:
+                    answer = asker if isinstance(asker, OblikError) else None
                 if question.until is not None and _is_allowed(answer) is question.until.allowed:
                     ended.add(question.until)
             answers.append(answer)
@@ -88,6 +141,20 @@ class Evaluator:
         except OblikError as error:
             return error
         return known
+
+    def _mounted_asker(
+        self, connection: sa.Connection, caller: Caller | None, question: MountedQuestion, now: str, state_seq: int
+    ) -> MountedAsker | OblikError:
+        """Give the same under the policy that is mounted for what is asked about."""
+        try:
+            known = check_caller(caller, now=now, access=question.access)
+            require_scope(known, "evaluate")
+            policies = self._mounts.in_force(connection, state_seq=state_seq)
+            policy = find_policy(policies, question.request.resource_type)
+            check_may_ask(known, self._owner)
+        except OblikError as error:
+            return error
+        return MountedAsker(known, policy)
 
     def _check_may_ask(self, caller: Caller, request: Request) -> None:
         require_scope(caller, "evaluate")
@@ -115,6 +182,18 @@ def _answer(  # noqa: PLR0917
 ) -> Draft:
     decision = decide(request, facts, policy, now)
     return Draft(record(request, facts, decision, state_seq), caller.by, Answer(decision, policy, facts))
+
+
+def _answer_mounted(
+    asker: Caller | MountedAsker | OblikError, request: MountedRequest, now: str, state_seq: int
+) -> Answered:
+    if not isinstance(asker, MountedAsker):
+        return asker if isinstance(asker, OblikError) else None
+    try:
+        event, decision = answer_mounted(request, asker.policy, now=now, state_seq=state_seq)
+    except OblikError as error:
+        return error
+    return Draft(event, asker.caller.by, MountedAnswer(decision))
 
 
 class Policies:

@@ -9,6 +9,8 @@ entries from `until` on are not looked at.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import TypeVar
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -19,16 +21,20 @@ from ledger.access.decide import Decision, decide
 from ledger.access.facts import Facts
 from ledger.access.policy import Policy
 from ledger.access.request import Request
-from ledger.events import event_of, replayable
-from ledger.events.decisions import DecisionRecorded
+from ledger.errors import Malformed
+from ledger.events import Event, event_of, replayable
+from ledger.events.decisions import DecisionRecorded, MountedDecisionRecorded
 from ledger.log.entry import Entry
 from ledger.services.decisions import Policies, asked_again, record
 from ledger.services.findings import Finding
+from ledger.services.mounted import Mounts, derive_again
 from ledger.services.sources import Attachment
 from ledger.storage.facts import FactReader
 from ledger.storage.rebuild import Fold
 from ledger.storage.tables import AttachmentRow, table
 from ledger.storage.tail import NO_ENTRY
+
+E = TypeVar("E", DecisionRecorded, MountedDecisionRecorded)
 
 Progress = Callable[[int], None]
 MAX_PENDING = 500
@@ -59,7 +65,10 @@ class Derived(Struct, frozen=True, kw_only=True):
 
 
 class Replay:
-    """Folds entries in order, deriving decisions again as they come, and gives `each` to whoever reads along."""
+    """Folds entries in order, deriving decisions again as they come.
+
+    `each` is given those that the policy for datasets and weights made.
+    """
 
     def __init__(
         self,
@@ -77,11 +86,12 @@ class Replay:
         if rows:
             self._connection.execute(table(AttachmentRow).insert(), rows)
         self._fold = Fold(self._connection)
-        self._facts, self._policies = FactReader(), Policies()
+        self._facts, self._policies, self._mounts = FactReader(), Policies(), Mounts()
         self._state_seq = NO_ENTRY
         self._unknown: set[int] = set()
         """Entries since then of kinds that are not known here: they may have moved it, for who wrote them."""
         self._pending: list[tuple[int, DecisionRecorded]] = []
+        self._mounted: list[tuple[int, MountedDecisionRecorded]] = []
         self._findings: list[Finding] = []
         self._entries = self._decisions = 0
 
@@ -92,7 +102,9 @@ class Replay:
         self._entries += 1
         event = event_of(entry) if replayable(entry) else None
         if isinstance(event, DecisionRecorded):
-            self._put_off(entry.seq, event)
+            self._put_off(self._pending, entry.seq, event)
+        elif isinstance(event, MountedDecisionRecorded):
+            self._put_off(self._mounted, entry.seq, event)
         elif event is None or event.CHANGES_STATE:
             self._settle()
             self._fold.apply(entry)
@@ -103,10 +115,10 @@ class Replay:
         else:
             self._fold.apply(entry)
 
-    def _put_off(self, seq: int, event: DecisionRecorded) -> None:
+    def _put_off(self, pending: list[tuple[int, E]], seq: int, event: E) -> None:
         if seq >= self._since:
-            self._pending.append((seq, event))
-        if len(self._pending) >= MAX_PENDING:
+            pending.append((seq, event))
+        if len(pending) >= MAX_PENDING:
             self._settle()
 
     def finish(self) -> Replayed:
@@ -116,11 +128,12 @@ class Replay:
         return Replayed(
             entries=self._entries,
             decisions=self._decisions,
-            findings=tuple(self._findings),
+            findings=tuple(sorted(self._findings, key=attrgetter("seq"))),
             unknown=self._fold.unknown,
         )
 
     def _settle(self) -> None:
+        self._settle_mounted()
         if not self._pending:
             return
         requests = [asked_again(event) for _, event in self._pending]
@@ -131,9 +144,8 @@ class Replay:
             if policy is None:
                 self._findings.append(Finding(seq, "was decided before any policy was adopted"))
                 continue
-            state_seq = event.state_seq if event.state_seq in self._unknown else self._state_seq
             decision = decide(request, found, policy, event.evaluated_at)
-            derived = record(request, found, decision, state_seq)
+            derived = record(request, found, decision, self._state_seq_for(event))
             if derived != event:
                 self._findings.append(Finding(seq, _difference(event, derived)))
             if self._each is not None:
@@ -142,8 +154,27 @@ class Replay:
                 )
         self._pending.clear()
 
+    def _settle_mounted(self) -> None:
+        if not self._mounted:
+            return
+        policies = self._mounts.in_force(self._connection, state_seq=self._state_seq)
+        for seq, event in self._mounted:
+            self._decisions += 1
+            try:
+                derived = derive_again(event, policies, self._state_seq_for(event))
+            except Malformed as error:
+                self._findings.append(Finding(seq, f"cannot be derived: {error.problem}"))
+                continue
+            if derived != event:
+                self._findings.append(Finding(seq, _difference(event, derived)))
+        self._mounted.clear()
 
-def _difference(recorded: DecisionRecorded, derived: DecisionRecorded) -> str:
+    def _state_seq_for(self, event: DecisionRecorded | MountedDecisionRecorded) -> int:
+        """Give the index that is to stand there; entries of kinds not known here may have moved it."""
+        return event.state_seq if event.state_seq in self._unknown else self._state_seq
+
+
+def _difference(recorded: Event, derived: Event) -> str:
     """Name each field in which the two differ."""
     fields = [name for name in recorded.__struct_fields__ if getattr(recorded, name) != getattr(derived, name)]
     parts = [

@@ -37,7 +37,13 @@ P = TypeVar("P", bound=Projector)
 _projectors: dict[type[Event], Projector] = {}
 
 WITHOUT_TABLE: frozenset[type[Event]] = frozenset(
-    {decisions.DecisionRecorded, decisions.UseReported, decisions.UseAnomalous, registry.AuthenticationFailed}
+    {
+        decisions.DecisionRecorded,
+        decisions.MountedDecisionRecorded,
+        decisions.UseReported,
+        decisions.UseAnomalous,
+        registry.AuthenticationFailed,
+    }
 )
 """Kinds whose whole effect is that they are in the ledger."""
 
@@ -245,6 +251,21 @@ def _policy_voted(connection: sa.Connection, event: rules.PolicyVoted, seq: int,
 @projector(rules.PolicyRefused)
 def _policy_refused(connection: sa.Connection, event: rules.PolicyRefused, seq: int, _by: dict[str, str]) -> None:
     _update(connection, t.PolicyProposalRow, "id", event.proposal, status="refused", seq=seq)
+
+
+@projector(rules.PolicyMounted)
+def _policy_mounted(connection: sa.Connection, event: rules.PolicyMounted, seq: int, _by: dict[str, str]) -> None:
+    row = {
+        "name": event.name,
+        "digest": event.digest,
+        "resource_types": dump(event.resource_types),
+        "model_sha256": event.model_sha256,
+        "rows_sha256": event.rows_sha256,
+        "mount_sha256": event.mount_sha256,
+        "facts_sha256": event.facts_sha256,
+        "seq": seq,
+    }
+    upsert(connection, t.table(t.MountedPolicyRow), [row])
 
 
 @projector(rules.SecurityPolicyAdopted)

@@ -228,6 +228,20 @@ class PolicyProposalRow(SQLModel, table=True):
     seq: int = Field(sa_column=_index())
 
 
+class MountedPolicyRow(SQLModel, table=True):
+    """A policy that decides on resources of other types, by its name."""
+
+    __tablename__ = "mounted_policy"
+    name: str = Field(sa_column=_text(key=True))
+    digest: str = Field(sa_column=_text())
+    resource_types: str = Field(sa_column=_text())
+    model_sha256: str = Field(sa_column=_text())
+    rows_sha256: str = Field(sa_column=_text())
+    mount_sha256: str = Field(sa_column=_text())
+    facts_sha256: str = Field(sa_column=_text())
+    seq: int = Field(sa_column=_index())
+
+
 class SecurityPolicyRow(SQLModel, table=True):
     """A security policy (SPIF) by which labels are read."""
 
@@ -509,6 +523,7 @@ PROJECTIONS = (
     PolicyRow,
     AdoptedPolicyRow,
     PolicyProposalRow,
+    MountedPolicyRow,
     SecurityPolicyRow,
     DatasetRow,
     ResourceRow,

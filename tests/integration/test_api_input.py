@@ -59,6 +59,7 @@ BODIES: dict[tuple[str, str, str], dict[str, Any]] = {
         ]
     },
     ("POST", "policies", "security"): {"name": "dataset_access", "model": "x", "rows": "x"},
+    ("POST", "mounted-policies", "security"): {"name": "r", "model": "x", "rows": "x", "mount": "x", "facts": "x"},
     ("POST", "security-policies", "security"): spif(),
     ("POST", "datasets", "steward"): {"id": "sar", "title": "Radar"},
     ("POST", "datasets/uav/versions", "steward"): version_body(derived_from=["raw-1"]),

@@ -169,6 +169,18 @@ EXAMPLES = (
         rules.PolicyVoted(proposal="raw-for-evaluation", role="security", vote="refuse", note="too wide"), SECURITY
     ),
     Example(rules.PolicyRefused(proposal="raw-for-evaluation"), SECURITY),
+    Example(
+        rules.PolicyMounted(
+            name="records_example",
+            digest="9" * 64,
+            resource_types=("record",),
+            model_sha256=SHA256["text"],
+            rows_sha256=SHA256["card"],
+            mount_sha256=SHA256["label"],
+            facts_sha256=SHA256["manifest"],
+        ),
+        SECURITY,
+    ),
     Example(rules.SecurityPolicyAdopted(name="EXAMPLE", spif_sha256="b" * 64), SECURITY),
     Example(
         data.DatasetRegistered(id="uav-thermal", owner="mod-ua", title="Тепловізійні знімки з дронів, 2025"), STEWARD
@@ -351,6 +363,21 @@ EXAMPLES = (
     Example(
         assurances.AttestationWithdrawn(org="acme-jp", environment="vault-1", reason="its firmware was recalled"),
         SECURITY,
+    ),
+    Example(
+        decisions.MountedDecisionRecorded(
+            mount="records_example",
+            policy="9" * 64,
+            subject="user:bob",
+            action="write",
+            resource="record:record-2",
+            brought={"resource.status": "archived", "subject.role": "admin"},
+            allowed=True,
+            evaluated_at="2026-11-21T09:30:00.123456Z",
+            state_seq=41,
+            row=13,
+        ),
+        {"org": "mod-ua", "system": "gate-1"},
     ),
     Example(decisions.UseReported(manifest_root=SHA256["root"], **USED), GATEWAY),
     Example(decisions.UseAnomalous(problem="the use began before the decision", **USED), GATEWAY),

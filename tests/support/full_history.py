@@ -34,7 +34,14 @@ from ledger.events.data import (
     RunStartedV1,
     WeightsRegistered,
 )
-from ledger.events.decisions import Asked, DecisionRecorded, Quantity, UseAnomalous, UseReported
+from ledger.events.decisions import (
+    Asked,
+    DecisionRecorded,
+    MountedDecisionRecorded,
+    Quantity,
+    UseAnomalous,
+    UseReported,
+)
 from ledger.events.keys import LogKeyIntroduced, LogKeyRetired
 from ledger.events.promotion import PromotionProposed, PromotionRefused, PromotionVoted, WeightsPromoted
 from ledger.events.registry import (
@@ -57,6 +64,7 @@ from ledger.events.restraints import (
 )
 from ledger.events.rules import (
     PolicyAdopted,
+    PolicyMounted,
     PolicyProposed,
     PolicyRefused,
     PolicyVoted,
@@ -102,6 +110,7 @@ def every_kind(world: World) -> Iterator[tuple[Event, dict[str, str]]]:
     ):
         yield event, PERSON if "vote" in event.KIND else BY
     yield _decision(), BY
+    yield _mounted_decision(), BY
     yield from ((event, BY) for event in _uses())
     yield from ((event, BY) for event in _keys(world))
     yield _seal(world), BY
@@ -137,6 +146,15 @@ def _registry(world: World) -> Iterator[Event]:
 def _rules() -> Iterator[Event]:
     yield PurposesAdopted(nodes=(Node(id="humanitarian", cls="humanitarian", en="Work", uk="Робота"),))
     yield SecurityPolicyAdopted(name="EXAMPLE", spif_sha256="55" * 32)
+    yield PolicyMounted(
+        name="records",
+        digest="66" * 32,
+        resource_types=("record",),
+        model_sha256="77" * 32,
+        rows_sha256="88" * 32,
+        mount_sha256="99" * 32,
+        facts_sha256="aa" * 32,
+    )
     texts = {"name": "dataset_access", "model_sha256": "77" * 32, "rows_sha256": "88" * 32}
     for name, digest in (("policy-8", "65" * 32), ("policy-9", "66" * 32)):
         yield PolicyProposed(
@@ -266,6 +284,20 @@ def _decision() -> Event:
         failed=("grant_current",),
         rests_on=(),
         policy="66" * 32,
+        evaluated_at=NOW,
+        state_seq=0,
+    )
+
+
+def _mounted_decision() -> Event:
+    return MountedDecisionRecorded(
+        mount="records",
+        policy="66" * 32,
+        subject="user:alice",
+        action="read",
+        resource="record:record-1",
+        brought={},
+        allowed=False,
         evaluated_at=NOW,
         state_seq=0,
     )
