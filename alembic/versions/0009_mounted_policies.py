@@ -1,4 +1,4 @@
-"""Policies that decide on resources of other types, as a projection.
+"""Policies that decide on resources of other types, as a projection; systems are found by their names.
 
 Revision ID: 0009
 Revises: 0008
@@ -25,3 +25,4 @@ def upgrade() -> None:
         sa.Column("seq", index64, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.create_index("credential_by_holder", "credential", ["holder_type", "org", "holder"])

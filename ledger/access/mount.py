@@ -31,6 +31,7 @@ import msgspec
 from msgspec import Struct
 
 from ledger.access.policy import DEFINITIONS, check_text, read_cells, read_lines
+from ledger.access.request import check_id
 from ledger.access.vocabulary import RESOURCE_TYPES
 from ledger.errors import Malformed, TooLarge, show
 from ledger.log.canonical import encode
@@ -65,7 +66,7 @@ _CHANGED = re.compile(r"\b[rp]\d*\.|&&|\|\||!")
 _COLUMNS = re.compile(r"p = ([a-z][a-z0-9_]*(?:, [a-z][a-z0-9_]*)*)")
 
 _silent = logging.getLogger(f"{__name__}.casbin")
-_silent.disabled = True
+_silent.setLevel(logging.CRITICAL + 1)  # `disabled` would be undone by whoever configures logging
 
 Value = str | bool | int | tuple[str, ...]
 """A property: no number with a fraction, since not all readers read those alike."""
@@ -290,8 +291,9 @@ def _check_facts(brought: Brought, facts: StoredFacts) -> None:
             pointer = f"/facts/{what}/{number}"
             if known.type not in types:
                 raise Malformed(pointer, f"{show(known.type)} is no type of `mount.json`")
-            if not known.id or (known.type, known.id) in seen:
-                raise Malformed(pointer, "has no id, or that of an earlier one")
+            check_id(known.id, f"{pointer}/id")
+            if (known.type, known.id) in seen:
+                raise Malformed(f"{pointer}/id", "is that of an earlier one")
             seen.add((known.type, known.id))
             _check_properties(tuple(known.properties), pointer)
             for name, value in known.properties.items():

@@ -20,6 +20,7 @@ from ledger.api import (
     reading,
     requests,
     sealing,
+    search,
     streams,
     tiles,
 )
@@ -27,6 +28,7 @@ from ledger.api.openapi import EVALUATION, EVALUATIONS, complete
 from ledger.api.rate import RateLimit
 from ledger.api.request_ids import echoing
 from ledger.bootstrap import Service
+from ledger.services.search import Searcher
 from ledger.settings import VERSION
 
 
@@ -57,6 +59,8 @@ def create_app(service: Service) -> FastAPI:
     problems.install(app)
     app.state.rate = RateLimit(service.requests_per_second)
     app.state.decision_point = authzen.DecisionPoint(service, app.state.rate)
+    app.state.searcher = Searcher(owner=service.owner)
+    app.include_router(search.router)
     app.include_router(metadata.router)
     app.include_router(requests.router)
     app.include_router(management.router)

@@ -153,7 +153,10 @@ class CredentialRow(SQLModel, table=True):
     """An API token, by the hash of its bits, or a system's public key."""
 
     __tablename__ = "credential"
-    __table_args__ = (sa.Index("credential_by_key", "jwk_thumbprint", unique=True),)
+    __table_args__ = (
+        sa.Index("credential_by_key", "jwk_thumbprint", unique=True),
+        sa.Index("credential_by_holder", "holder_type", "org", "holder"),
+    )
     id: str = Field(sa_column=_text(key=True))
     org: str = Field(sa_column=_text())
     holder: str = Field(sa_column=_text())

@@ -138,7 +138,9 @@ def test_what_a_request_brings_counts_where_it_is_named():
     assert not decide_mounted(request, brought, policy, NOW).allowed
 
 
-@pytest.mark.parametrize("value", [1.5, None, {}, [1], ["x", 1], "x" * 1025, 2**53, ["x"] * 101])
+@pytest.mark.parametrize(
+    "value", [1.5, None, {}, [1], ["x", 1], "x" * 1025, 2**53, 2**70, -(2**64), ["x"] * 101, "\ud800"]
+)
 def test_a_property_that_counts_has_a_form(value):
     """A number with a fraction, null, an object, or too much of anything is refused at its place."""
     request = MountedRequest(
@@ -219,8 +221,8 @@ def test_a_model_that_is_none(old, new):
         ({"mount": {"context": ["a.b"]}}, "/mount/context"),
         ({"mount": {"surprise": 1}}, "/mount"),
         ({"facts": {"subjects": [{"type": "ghost", "id": "a"}]}}, "/facts/subjects/0"),
-        ({"facts": {"subjects": [{"type": "user", "id": ""}]}}, "/facts/subjects/0"),
-        ({"facts": {"subjects": [{"type": "user", "id": "a"}] * 2}}, "/facts/subjects/1"),
+        ({"facts": {"subjects": [{"type": "user", "id": ""}]}}, "/facts/subjects/0/id"),
+        ({"facts": {"subjects": [{"type": "user", "id": "a"}] * 2}}, "/facts/subjects/1/id"),
         ({"facts": {"resources": [{"type": "book", "id": "a", "properties": {"id": "b"}}]}}, "/facts/resources/0"),
         ({"facts": {"resources": [{"type": "book", "id": "a", "properties": {"x": 1.5}}]}}, "/facts"),
     ],
