@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from ledger.bootstrap import load_signers, wall_clock
-from ledger.cli import monitor, policy, receipt, sealing, streams, witness
+from ledger.cli import monitor, policies, policy, receipt, sealing, streams, witness
 from ledger.cli.explain import explain
 from ledger.cli.keys import keys
 from ledger.cli.offline import new_file, open_existing, open_source, progress_bar
@@ -46,6 +46,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(sealing.app, name="disclosure")
 app.add_typer(streams.app, name="stream")
 app.add_typer(policy.app, name="policy")
+app.add_typer(policies.app, name="policies")
 app.command()(explain)
 app.command("monitor")(monitor.monitor)
 app.add_typer(monitor.evidence_app, name="evidence")

@@ -39,8 +39,11 @@ from ledger.storage.facts import FactReader
 from ledger.storage.search import read_organisations, read_resources, read_systems
 from ledger.storage.tail import read_state_seq
 
-DEFAULT_RESULTS, MAX_RESULTS = 50, 100
-"""Results on a page: where a request does not say, and at the most."""
+MAX_RESULTS = 100
+"""Results on a page, at the most."""
+
+DEFAULT_RESULTS = 50
+"""Results on a page where a request does not say."""
 
 MAX_SCANNED = 200
 """Candidates evaluated for a page: bounds what one request costs, to about what two batches of evaluations do."""
