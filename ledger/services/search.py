@@ -53,7 +53,7 @@ ANY_ID = {"organisation": "x", "system": "x/x"}
 
 
 class Search(Struct, frozen=True, kw_only=True):
-    """A search. The id or name of what is sought is "", and its properties are not looked at."""
+    """A search. The id or name of what is sought is ""."""
 
     sought: Literal["subject", "resource", "action"]
     subject_type: str
@@ -62,7 +62,7 @@ class Search(Struct, frozen=True, kw_only=True):
     resource_type: str
     resource_id: str = ""
     properties: dict[str, dict[str, Any]] = {}
-    """By part of the request, the context among them."""
+    """Of the parts that are given, the context among them; what is sought brings nothing along."""
     limit: int | None = None
     token: str = ""
 
@@ -202,7 +202,7 @@ def _mounted_request(asked: Search, one: str) -> MountedRequest:
         action=one if asked.sought == "action" else asked.action,
         resource_type=asked.resource_type,
         resource_id=one if asked.sought == "resource" else asked.resource_id,
-        properties={part: given for part, given in asked.properties.items() if part != asked.sought},
+        properties=asked.properties,
     )
 
 

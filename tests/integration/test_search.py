@@ -328,3 +328,9 @@ def test_the_id_of_what_is_sought_is_ignored(mounted):
     body["subject"]["id"] = 7
     assert ids(find(mounted, SUBJECT, body)) == ["alice", "bob"]
     assert names(find(mounted, ACTION, records.request(action="read"))) == ["read", "write"]
+
+
+def test_what_is_sought_brings_nothing_along(mounted):
+    """Properties of what is sought make nobody an administrator: what is stored counts."""
+    body = records.request(subject=None, role="admin", action="write", record="record-2")
+    assert ids(find(mounted, SUBJECT, body)) == ["bob"]
