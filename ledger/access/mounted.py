@@ -38,21 +38,25 @@ class MountedRequest(Struct, frozen=True, kw_only=True):
     """By part of the request."""
 
 
-class _Entity(Struct, frozen=True):
+class AskedEntity(Struct, frozen=True):
+    """A subject or a resource, as a request has it (AuthZEN 1.0 §5)."""
+
     type: str
     id: str
     properties: Properties = {}
 
 
-class _Action(Struct, frozen=True):
+class AskedAction(Struct, frozen=True):
+    """An action, as a request has it."""
+
     name: str
     properties: Properties = {}
 
 
 class _Evaluation(Struct, frozen=True):
-    subject: _Entity
-    action: _Action
-    resource: _Entity
+    subject: AskedEntity
+    action: AskedAction
+    resource: AskedEntity
     context: Properties = {}
 
 
@@ -129,19 +133,24 @@ def parse_mounted(data: bytes) -> MountedRequest:
     except NOT_JSON as error:
         raise not_json(error) from None
     check_shape(data)
-    check_id(asked.subject.id, "/subject/id")
-    check_id(asked.resource.id, "/resource/id")
+    return mounted_of(asked.subject, asked.action, asked.resource, asked.context)
+
+
+def mounted_of(subject: AskedEntity, action: AskedAction, resource: AskedEntity, context: Properties) -> MountedRequest:
+    """Give the flat form of four entities. Raises Malformed."""
+    check_id(subject.id, "/subject/id")
+    check_id(resource.id, "/resource/id")
     return MountedRequest(
-        subject_type=asked.subject.type,
-        subject_id=asked.subject.id,
-        action=asked.action.name,
-        resource_type=asked.resource.type,
-        resource_id=asked.resource.id,
+        subject_type=subject.type,
+        subject_id=subject.id,
+        action=action.name,
+        resource_type=resource.type,
+        resource_id=resource.id,
         properties={
-            "subject": asked.subject.properties,
-            "action": asked.action.properties,
-            "resource": asked.resource.properties,
-            "context": asked.context,
+            "subject": subject.properties,
+            "action": action.properties,
+            "resource": resource.properties,
+            "context": context,
         },
     )
 

@@ -238,10 +238,13 @@ def not_json(error: Exception) -> Malformed:
     return Malformed("", f"the request is not JSON: {error}")
 
 
-def malformed(message: str) -> Malformed:
-    """Turn msgspec's place (`$.subject.id`) into a JSON pointer (`/subject/id`), down to a field that is missing."""
+def malformed(message: str, *, within: str = "") -> Malformed:
+    """Turn msgspec's place (`$.subject.id`) into a JSON pointer (`/subject/id`), down to a field that is missing.
+
+    `within` is the pointer to what was read, where that was a part of the request.
+    """
     place = _PLACE.search(message)
-    pointer = "/" + place[1].replace(".", "/") if place and place[1] else ""
+    pointer = within + ("/" + place[1].replace(".", "/") if place and place[1] else "")
     problem = message[: place.start()] if place else message
     missing = re.search(r"missing required field `(\w+)`", problem)
     if missing is not None:

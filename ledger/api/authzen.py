@@ -14,6 +14,8 @@ so it is a plain ASGI application: it parses with a typed decoder and does nothi
 takes many (`ledger.access.evaluations` has the form) and answers `{"evaluations": […]}`, in order. All are decided on
 one state and recorded in one transaction. An item that is no request, or not this caller's to ask, is answered with
 `"decision": false` and an `error` in its context, and leaves no entry: only decisions are on record.
+
+What is asked about a resource of another type is for a mounted policy (`ledger.access.mounted`), in either.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +28,7 @@ from starlette.types import Receive, Scope, Send
 from ledger.access.evaluations import MAX_BATCH_BYTES, Batch, parse_evaluations
 from ledger.access.explain import explain
 from ledger.access.mounted import MountedDecision, MountedReason, explain_mounted, parse_either
-from ledger.access.request import MAX_REQUEST_BYTES, Request, wants_receipt
+from ledger.access.request import MAX_REQUEST_BYTES, wants_receipt
 from ledger.access.requestable import is_requestable
 from ledger.api.acting import NO_TOKEN, NO_TOKEN_HELP
 from ledger.api.bearer import Shown, show_token
@@ -37,7 +39,7 @@ from ledger.api.strict import check_announced, check_json
 from ledger.bootstrap import Service
 from ledger.errors import NotScoped, OblikError, TooLarge, Unauthenticated, Unavailable
 from ledger.log.entry import format_time, parse_time
-from ledger.services.decisions import Answer, MountedAnswer, Question, Until, check_may_evaluate, question
+from ledger.services.decisions import Answer, MountedAnswer, Until, check_may_evaluate, question
 from ledger.services.denials import REQUESTABLE_FOR
 from ledger.services.receipts import Receipts
 from ledger.storage.batch import Draft
@@ -50,7 +52,7 @@ BEARER = "bearer "
 JSON = (b"content-type", b"application/json")
 
 CONCERNS_ALL = (Unauthenticated, NotScoped, Unavailable)
-"""What is wrong with the caller, or the service, and not with an item of a batch."""
+"""What is wrong with the caller, or the service, and not with an item of a batch, where no item is decided."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -169,9 +171,9 @@ class DecisionPoint:
 
     async def _decide_all(self, shown: Shown, batch: Batch) -> bytes:
         until = None if batch.ends_at is None else Until(batch.ends_at)
-        items = [item for item in batch.items if isinstance(item, Request)]
+        items = [item for item in batch.items if not isinstance(item, OblikError)]
         if items:
-            questions = [Question(shown.token_hash, item, shown.access, until) for item in items]
+            questions = [question(shown.token_hash, item, shown.access, until) for item in items]
             return render_all(batch, await self._sequencer.ask_all(questions), self._requests_at)
         await self._sequencer.run(partial(check_may_evaluate, token_hash=shown.token_hash, access=shown.access))
         return render_all(batch, (), self._requests_at)
@@ -199,7 +201,7 @@ def _token(authorization: str) -> str:
 def render_all(batch: Batch, answers: Sequence[tuple[int, Draft] | OblikError | None], requests_at: str) -> bytes:
     """Give the answers of a batch as JSON, in order, up to the one that ends it. Raises what concerns all of it."""
     for answer in answers:
-        if isinstance(answer, CONCERNS_ALL):
+        if isinstance(answer, CONCERNS_ALL) and not any(isinstance(other, tuple) for other in answers):
             raise answer
     return _encode(Evaluations(tuple(_evaluations(batch, iter(answers), requests_at))))
 
@@ -208,7 +210,7 @@ def _evaluations(
     batch: Batch, answers: Iterator[tuple[int, Draft] | OblikError | None], requests_at: str
 ) -> Iterator[Evaluation]:
     for item in batch.items:
-        answer = next(answers) if isinstance(item, Request) else item
+        answer = item if isinstance(item, OblikError) else next(answers)
         if answer is None:
             return
         if isinstance(answer, OblikError):

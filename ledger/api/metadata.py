@@ -10,7 +10,7 @@ left out. It takes no token, since it says nothing about anyone.
 
 from fastapi import APIRouter
 
-from ledger.api import authzen
+from ledger.api import authzen, search
 from ledger.api.acting import ServiceOf
 from ledger.api.openapi import METADATA
 
@@ -19,6 +19,9 @@ PATH = "/.well-known/authzen-configuration"
 ENDPOINTS = {
     "access_evaluation_endpoint": authzen.PATH,
     "access_evaluations_endpoint": authzen.BATCH_PATH,
+    "search_subject_endpoint": f"{search.PATH}/subject",
+    "search_resource_endpoint": f"{search.PATH}/resource",
+    "search_action_endpoint": f"{search.PATH}/action",
 }
 """Each endpoint's name in the metadata, and its path."""
 

@@ -71,16 +71,24 @@ ANSWER: dict[str, Any] = {
     "properties": {"decision": {"type": "boolean"}, "context": {"type": "object"}},
 }
 
-ASKED: dict[str, Any] = {"type": "object", "required": list(ENTITIES), "properties": ENTITIES}
+OF_ANY_TYPE: dict[str, Any] = {**ENTITIES, "context": {"type": "object"}}
+"""What is asked about a resource of another type, under a mounted policy, has a context of its own, or none."""
+
+ASKED: dict[str, Any] = {
+    "anyOf": [
+        {"type": "object", "required": list(ENTITIES), "properties": ENTITIES},
+        {"type": "object", "required": ["subject", "action", "resource"], "properties": OF_ANY_TYPE},
+    ]
+}
 
 BATCH: dict[str, Any] = {
     "type": "object",
     "properties": {
-        **ENTITIES,
+        **OF_ANY_TYPE,
         "evaluations": {
             "type": "array",
             "maxItems": MAX_EVALUATIONS,
-            "items": {"type": "object", "properties": ENTITIES},
+            "items": {"type": "object", "properties": OF_ANY_TYPE},
         },
         "options": {
             "type": "object",
@@ -150,7 +158,8 @@ def _evaluate(summary: str, description: str, request: Schema, answer: Schema) -
 
 EVALUATION = _evaluate(
     "Evaluate",
-    "AuthZEN 1.0 evaluation (scope `evaluate`). A deny is 200 with `decision: false`.",
+    "AuthZEN 1.0 evaluation (scope `evaluate`). A deny is 200 with `decision: false`. Resources of other types than "
+    "datasets and weights are decided on by mounted policies.",
     {"schema": ASKED, "example": REQUEST_EXAMPLE},
     {"schema": ANSWER, "example": ANSWER_EXAMPLE},
 )
@@ -171,6 +180,9 @@ METADATA: dict[int | str, dict[str, Any]] = {
                     "policy_decision_point": "https://oblik.mod.example",
                     "access_evaluation_endpoint": "https://oblik.mod.example/access/v1/evaluation",
                     "access_evaluations_endpoint": "https://oblik.mod.example/access/v1/evaluations",
+                    "search_subject_endpoint": "https://oblik.mod.example/access/v1/search/subject",
+                    "search_resource_endpoint": "https://oblik.mod.example/access/v1/search/resource",
+                    "search_action_endpoint": "https://oblik.mod.example/access/v1/search/action",
                 }
             }
         }

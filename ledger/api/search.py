@@ -172,7 +172,9 @@ def _searcher(request: Request) -> Searcher:
 
 SearcherOf = Annotated[Searcher, Depends(_searcher)]
 
-router = APIRouter(prefix="/access/v1/search", route_class=SearchRoute, responses=PROBLEMS, tags=["decisions"])
+PATH = "/access/v1/search"
+
+router = APIRouter(prefix=PATH, route_class=SearchRoute, responses=PROBLEMS, tags=["decisions"])
 
 
 @router.post("/subject")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ledger.errors import OblikError
-from ledger.events.decisions import DecisionRecorded
+from ledger.events.decisions import DecisionRecorded, MountedDecisionRecorded
 from ledger.storage.batch import Answered, Timing
 from ledger.storage.publication import read_publication
 from ledger.storage.reading import read_head
@@ -80,8 +80,13 @@ def _tally(answers: Sequence[Answered]) -> Tally[tuple[str, str]]:
     for answer in answers:
         if isinstance(answer, OblikError):
             found["_unanswered", type(answer).__name__] += 1
-        elif answer is not None and isinstance(answer.event, DecisionRecorded):
+        elif answer is not None and isinstance(answer.event, DecisionRecorded | MountedDecisionRecorded):
             found["_decisions", "allow" if answer.event.allowed else "deny"] += 1
-            for clause in answer.event.failed:
+            for clause in _refusing(answer.event):
                 found["_refusals", clause] += 1
     return found
+
+
+def _refusing(event: DecisionRecorded | MountedDecisionRecorded) -> tuple[str, ...]:
+    """Give the clauses that refused; a mounted policy has rows in their place, which are not counted."""
+    return event.failed if isinstance(event, DecisionRecorded) else ()

@@ -123,9 +123,12 @@ def test_metadata_names_the_decision_point_and_its_endpoints(point):
     told = response.json()
     address = told.pop("policy_decision_point")
     assert address == point.world.service.url
-    assert {"access_evaluation_endpoint": EVALUATION, "access_evaluations_endpoint": EVALUATIONS}.items() <= {
-        name: url.removeprefix(address) for name, url in told.items()
-    }.items()
+    expected = {
+        "access_evaluation_endpoint": EVALUATION,
+        "access_evaluations_endpoint": EVALUATIONS,
+        **{f"search_{sought}_endpoint": f"/access/v1/search/{sought}" for sought in ("subject", "resource", "action")},
+    }
+    assert expected.items() <= {name: url.removeprefix(address) for name, url in told.items()}.items()
     for url in told.values():
         assert point.http.post(url.removeprefix(address), json={}).status_code == 401
 

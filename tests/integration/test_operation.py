@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import records
 import sqlalchemy as sa
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -96,6 +97,22 @@ def test_decisions_are_counted(served: Served):
     assert found['oblik_questions_refused_total{kind="Unauthenticated"}'] == 1
     assert found["oblik_ledger_entries"] == served.size
     assert found["oblik_commit_seconds_count"] == found["oblik_batch_entries_count"] >= 4
+
+
+def test_mounted_decisions_are_counted_with_the_others(served: Served):
+    """By their outcome, in a batch and alone; no clause refuses there."""
+    records.mount(served.world)
+    denied = records.request(subject="bob", action="write")
+    for path, body in (
+        (EVALUATE, records.request()),
+        (EVALUATE, denied),
+        ("/access/v1/evaluations", {"evaluations": [denied, evaluation()]}),
+    ):
+        served.post(path, "gate", body)
+    found = figures(served)
+    assert found['oblik_decisions_total{outcome="allow"}'] == 2
+    assert found['oblik_decisions_total{outcome="deny"}'] == 2
+    assert not any(name.startswith("oblik_clause_refusals_total") for name in found)
 
 
 def test_a_batch_that_failed_is_counted(served: Served):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.access.evaluations import ENDS_AT, MAX_BATCH_BYTES, MAX_EVALUATIONS, parse_evaluations
+from ledger.access.mounted import parse_either
 from ledger.access.request import parse_request
 from ledger.errors import Malformed, TooLarge
 from ledger.storage.sequencer import MAX_BATCH_ON_LOOP
@@ -54,6 +55,42 @@ def test_an_entity_is_not_merged_into_its_default():
     (found,) = parsed({**ENTITIES, "evaluations": [{"context": {"purpose": "research"}}]}).items
     assert isinstance(found, Malformed)
     assert found.pointer == "/context/tier"
+
+
+RECORDS = {
+    "subject": {"type": "user", "id": "bob", "properties": {"role": "admin"}},
+    "action": {"name": "write", "properties": {"soft": True}},
+    "resource": {"type": "record", "id": "record-1"},
+    "context": {"ip": "192.168.1.1"},
+}
+ANY_PART = {name: st.sampled_from([None, ENTITIES[name], RECORDS[name]]) for name in ENTITIES}
+
+
+def read(parse, body):
+    try:
+        return parse(json.dumps(body).encode())
+    except Malformed as error:
+        return error
+
+
+@settings(max_examples=400)
+@given(st.fixed_dictionaries(ANY_PART), st.fixed_dictionaries(ANY_PART))
+def test_an_item_is_read_by_who_decides_on_its_resource(default, own):
+    """An item is what a single request of its parts and else the defaults would be, whatever stands beside it."""
+    default, own = ({name: part for name, part in parts.items() if part is not None} for parts in (default, own))
+    items = parsed({**default, "evaluations": [own, {}, RECORDS, ENTITIES]}).items
+    alone = [read(parse_either, {**default, **item}) for item in (own, {}, RECORDS, ENTITIES)]
+    for expected, item in zip(alone, items, strict=True):  # of several things that are wrong either names one
+        assert item == expected or (isinstance(item, Malformed) and isinstance(expected, Malformed))
+
+
+def test_a_default_is_read_once():
+    """However many items share it, what it holds is held once."""
+    body = {**RECORDS, "evaluations": [{"resource": {"type": "record", "id": f"r-{number}"}} for number in range(200)]}
+    items = parsed(body).items
+    assert len({id(item.properties["subject"]) for item in items}) == 1
+    broken = parsed({**body, "subject": {"type": "user"}}).items
+    assert len({id(item) for item in broken}) == 1
 
 
 @pytest.mark.parametrize("body", [ENTITIES, {**ENTITIES, "evaluations": []}, {**ENTITIES, "options": {}}])
