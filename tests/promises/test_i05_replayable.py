@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import records
 import sqlalchemy as sa
 from full_history import every_kind
 from programs import PATIENCE, program
@@ -26,18 +27,21 @@ from promised import (
 from sqlmodel import SQLModel
 from world import World, grant, question
 
+from ledger.access.mounted import parse_mounted
 from ledger.bootstrap import Service, open_service
 from ledger.cli.inputs import example_inputs
 from ledger.cli.story import MINISTRY, Story
 from ledger.errors import BadEntry
 from ledger.events import CATALOGUE, Event, event_of, replayable
-from ledger.events.decisions import DecisionRecorded
+from ledger.events.decisions import DecisionRecorded, MountedDecisionRecorded
 from ledger.events.keys import LogKeyIntroduced, LogKeyRetired
 from ledger.events.registry import LedgerOpened
-from ledger.events.rules import PolicyAdopted
+from ledger.events.rules import PolicyAdopted, PolicyMounted
 from ledger.keys import create_keys
 from ledger.log.entry import Entry
 from ledger.log.note import format_vkey
+from ledger.services.caller import hash_token
+from ledger.services.decisions import MountedQuestion
 from ledger.services.replay import Replayed
 from ledger.services.setup import open_ledger
 from ledger.services.verifying import export
@@ -58,7 +62,18 @@ ASKED = (
 )
 """Changes to a question that the world's grant allows."""
 
-NOT_ASKED_AFTER = (PolicyAdopted, DecisionRecorded, LedgerOpened, LogKeyIntroduced, LogKeyRetired)
+MOUNTED_ASKED = ("read", "delete")
+"""What is asked under the policy that is mounted: one is allowed, one is not."""
+
+NOT_ASKED_AFTER = (
+    PolicyAdopted,
+    PolicyMounted,
+    DecisionRecorded,
+    MountedDecisionRecorded,
+    LedgerOpened,
+    LogKeyIntroduced,
+    LogKeyRetired,
+)
 """Events of `every_kind` that the service would not have written: a policy without its texts, a decision unmade. And
 the keys': an introduction holds in its own history alone, and the tests below forge others."""
 
@@ -66,6 +81,7 @@ the keys': an introduction holds in its own history alone, and the tests below f
 @pytest.fixture
 def lived(world: World) -> World:
     """Give a world in which questions were asked between all that can happen."""
+    records.mount(world)
     ask_all(world)
     for event, by in every_kind(world):
         if not isinstance(event, NOT_ASKED_AFTER):
@@ -74,8 +90,14 @@ def lived(world: World) -> World:
     return world
 
 
+def mounted_question(**changes: str) -> MountedQuestion:
+    asked = parse_mounted(msgspec.json.encode(records.request(**changes)))
+    return MountedQuestion(hash_token("gate"), asked)
+
+
 def ask_all(world: World) -> None:
-    for future in [world.service.sequencer.ask_from_thread(question(**changes)) for changes in ASKED]:
+    questions = [question(**changes) for changes in ASKED] + [mounted_question(action=name) for name in MOUNTED_ASKED]
+    for future in [world.service.sequencer.ask_from_thread(asked) for asked in questions]:
         future.result(PATIENCE)
 
 
@@ -214,9 +236,9 @@ def test_rebuilding_while_others_ask_and_write_is_seen_by_nobody(world: World):
 # Decisions ------------------------------------------------------------------------------------------------------------
 
 
-def decisions_in(engine: sa.Engine) -> list[tuple[int, DecisionRecorded]]:
+def decisions_in(engine: sa.Engine) -> list[tuple[int, DecisionRecorded | MountedDecisionRecorded]]:
     events = [(entry.seq, event_of(entry)) for entry in entries_in(engine) if replayable(entry)]
-    return [(seq, event) for seq, event in events if isinstance(event, DecisionRecorded)]
+    return [(seq, event) for seq, event in events if isinstance(event, DecisionRecorded | MountedDecisionRecorded)]
 
 
 def test_replaying_the_story_derives_every_decision_again(told: Service):
@@ -232,7 +254,9 @@ def test_replaying_everything_that_can_happen_derives_every_decision_again(lived
     """Decisions between every change there is come out as recorded."""
     decisions = decisions_in(lived.service.engine)
     assert {True, False} == {event.allowed for _, event in decisions}
-    assert len({event.failed for _, event in decisions}) >= 8
+    assert len({event.failed for _, event in decisions if isinstance(event, DecisionRecorded)}) >= 8
+    mounted = {event.allowed for _, event in decisions if isinstance(event, MountedDecisionRecorded)}
+    assert mounted == {True, False}
     found = replayed(lived.service.engine)
     assert (len(decisions), ()) == (found.decisions, found.findings)
 
