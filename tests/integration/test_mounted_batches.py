@@ -1,9 +1,16 @@
 """Batches with items of mounted types (AuthZEN 1.0 §7), as the certification scenario's Batch level has them."""
 
+import json
+
 import pytest
 import records
 from served import Served, check_problem, evaluation
 from world import BY, revocation
+
+from ledger.access.mounted import parse_mounted
+from ledger.errors import NotScoped, Unauthenticated
+from ledger.services.caller import Access, hash_token
+from ledger.services.decisions import MountedQuestion
 
 EVALUATIONS = "/access/v1/evaluations"
 ALICE, BOB = {"type": "user", "id": "alice"}, {"type": "user", "id": "bob"}
@@ -188,3 +195,18 @@ def test_a_change_of_state_counts_for_the_items_after_it(mounted):
     after, _ = asked(mounted, YES, evaluation())
     assert (decisions(before), decisions(after)) == ([True, True], [False, False])
     assert before[0]["context"]["policy"] != after[0]["context"]["policy"]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "expires", "error"),
+    [({"read"}, "9", NotScoped), ({"evaluate"}, "2000-01-01T00:00:00.000000Z", Unauthenticated)],
+    ids=["scope", "time"],
+)
+def test_an_access_token_gives_no_more_than_it_says(point, scopes, expires, error):
+    """Under a mounted policy, too: one of another scope, or whose time is over, is refused, and another is not."""
+    request, ask = parse_mounted(json.dumps(YES).encode()), point.world.service.sequencer.ask_from_thread
+    known_by = hash_token("gate")
+    wrong, right = Access("gate", frozenset(scopes), expires), Access("gate", frozenset({"evaluate"}), "9")
+    assert ask(MountedQuestion(known_by, request, right)).result(30)[1].event.allowed is True
+    with pytest.raises(error):
+        ask(MountedQuestion(known_by, request, wrong)).result(30)
