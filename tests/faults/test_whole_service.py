@@ -303,6 +303,7 @@ def test_a_witness_that_is_asked_with_two_histories_at_once(cell: Cell, live: Wo
     """Both requests follow what the witness remembers; whichever is stored first, the other is refused."""
     witnesses_policy(live, live.settings.data)
     place = Place(replace(live.settings, witnesses=live.settings.data / "policy"), live.service.engine)
+    monkeypatch.setattr(engines, "SQLITE_BUSY_SECONDS", 30)  # the one who comes second is to be refused, not to give up
     asked = open_witness(WitnessSettings(data=place.witness, logs=place.witness / "logs"))
     true = live.checkpoint()
     size = parse_checkpoint(parse_note(true)[0]).size
