@@ -57,6 +57,7 @@ def create_app(service: Service) -> FastAPI:
     app = Application(title="Oblik", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     problems.install(app)
+    app.state.readiness = operation.Readiness(service)
     app.state.rate = RateLimit(service.requests_per_second)
     app.state.decision_point = authzen.DecisionPoint(service, app.state.rate)
     app.state.searcher = Searcher(owner=service.owner)

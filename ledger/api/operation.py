@@ -1,17 +1,19 @@
 """For whoever operates the service: is it alive, is it ready, what does it measure.
 
-GET /livez     the process answers, and its event loop turns
-GET /readyz    a transaction under the head's lock succeeds, and the service is not about to end
-GET /metrics   figures in Prometheus's text format, for the owner's readers
+    GET /livez     the process answers, and its event loop turns
+    GET /readyz    a transaction under the head's lock succeeds, and the service is not about to end
+    GET /metrics   figures in Prometheus's text format
+
+Anyone may ask the first two; the third is for the owner's readers.
 """
 
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ledger.api.acting import Act, ServiceOf
+from ledger.api.acting import Act
 from ledger.api.management import PROBLEMS
 from ledger.api.strict import StrictRoute
 from ledger.bootstrap import Service
@@ -36,27 +38,41 @@ async def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses=UP)
-async def readyz(service: ServiceOf) -> dict[str, str]:
-    """Tell that decisions can be written: one transaction goes all the way, and writes nothing."""
-    await check_ready(service)
-    return {"status": "ok"}
+class Readiness:
+    """Tries whether decisions can be written, by one transaction at a time however many ask: anyone may."""
 
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._trial: asyncio.Future[None] | None = None
 
-async def check_ready(service: Service) -> None:
-    """Raise Unavailable unless the service can write. Whoever asks meanwhile waits for the same transaction."""
-    if service.draining.is_set():
-        raise Unavailable("the service is shutting down")
-    try:
-        await asyncio.wait_for(service.sequencer.run(_nothing), READY_SECONDS)
-    except TimeoutError:
-        raise Unavailable(f"the ledger let no transaction through within {READY_SECONDS:g} s") from None
-    except OblikError as error:
-        raise Unavailable(f"the ledger cannot be written: {error.problem}") from None
+    async def check(self) -> None:
+        """Raise Unavailable unless the service can write. Whoever asks meanwhile waits for the same transaction."""
+        if self._service.draining.is_set():
+            raise Unavailable("the service is shutting down")
+        try:
+            await asyncio.wait_for(asyncio.shield(self._under_way()), READY_SECONDS)
+        except TimeoutError:
+            raise Unavailable(f"the ledger let no transaction through within {READY_SECONDS:g} s") from None
+        except OblikError as error:
+            raise Unavailable(f"the ledger cannot be written: {error.problem}") from None
+
+    def _under_way(self) -> "asyncio.Future[None]":
+        if self._trial is None or self._trial.done():
+            self._trial = asyncio.ensure_future(self._service.sequencer.run(_nothing))
+            self._trial.add_done_callback(lambda trial: trial.cancelled() or trial.exception())  # someone has heard it
+        return self._trial
 
 
 def _nothing(_tx: Transaction) -> None:
     """Write nothing, under the lock."""
+
+
+@router.get("/readyz", responses=UP)
+async def readyz(request: Request) -> dict[str, str]:
+    """Tell that decisions can be written: one transaction goes all the way, and writes nothing."""
+    readiness: Readiness = request.app.state.readiness
+    await readiness.check()
+    return {"status": "ok"}
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"example": TEXT}}}})

@@ -149,9 +149,8 @@ class Sequencer:
 
     def _write_on_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = self._intake.take(MAX_BATCH_ON_LOOP)
-        are_questions = all(
-            isinstance(ticket.work, Question | Questions) for ticket in batch
-        )  # a command may take its time
+        # A command may take its time: it is for the thread.
+        are_questions = all(isinstance(ticket.work, Question | Questions) for ticket in batch)
         if not are_questions or not self._settle_batch(self._on_loop, batch, here=loop):
             self._intake.put_back(batch)
             self._intake.call()
@@ -162,6 +161,8 @@ class Sequencer:
         self, writer: BatchWriter, batch: list[Ticket[Any]], *, here: asyncio.AbstractEventLoop | None = None
     ) -> bool:
         """Write the batch and answer it. False where another process is writing, and nothing was done."""
+        if not batch:  # somebody else was first: no transaction for nothing
+            return True
         try:
             if not self._write(writer, batch):
                 return False

@@ -75,6 +75,20 @@ def test_who_cannot_write_is_alive_and_not_ready(served: Served, monkeypatch: py
     assert served.http.get("/readyz").status_code == 200
 
 
+def test_strangers_who_ask_whether_it_is_ready_fill_no_queue(served: Served, monkeypatch: pytest.MonkeyPatch):
+    """However many ask while the ledger lets nobody write, one transaction waits for all of them."""
+    monkeypatch.setattr(operation, "READY_SECONDS", 0.05)
+    tried: list[object] = []
+    monkeypatch.setattr(operation, "_nothing", tried.append)
+    with own_engine(served.world.settings.database_url) as engine, engine.connect() as other:
+        other.execution_options(lock_head=True)
+        with other.begin():
+            other.execute(table(HeadRow).select().with_for_update())
+            assert [served.http.get("/readyz").status_code for _ in range(10)] == [503] * 10
+    wait_until(lambda: served.http.get("/readyz").status_code == 200)
+    assert len(tried) <= 2
+
+
 def test_who_is_about_to_end_is_not_ready(served: Served):
     """While it drains, it still decides, and says that it is not ready."""
     served.world.service.draining.set()

@@ -54,6 +54,19 @@ def test_those_who_ask_together_are_one_batch(world: World, monkeypatch: pytest.
     assert on_loop == (world.service.engine.dialect.name == "sqlite")
 
 
+def test_a_turn_for_which_nothing_is_left_opens_no_transaction(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Where the thread was first, the loop's turn writes nothing; and the callers it expects back stay expected."""
+
+    async def turn() -> None:
+        world.service.sequencer._take_turn(asyncio.get_running_loop())
+
+    asked_together(world, 7)
+    expected = world.service.sequencer._answered
+    with writers(monkeypatch) as seen:
+        asyncio.run(turn())
+    assert ([], 7) == (seen, expected) == (seen, world.service.sequencer._answered)
+
+
 def test_a_command_is_never_run_on_the_loop(world: World, monkeypatch: pytest.MonkeyPatch):
     """What may take its time leaves the loop to its other callers, and is not overtaken by questions behind it."""
 
