@@ -32,7 +32,7 @@ from ledger.services.tokens import Tokens
 from ledger.services.traces import BatchTraces
 from ledger.services.witness import Witness
 from ledger.services.witnessed import Witnessed, ask_what_they_remember, witness_clients
-from ledger.settings import DEFAULT_URL, VERSION, Settings, WitnessSettings
+from ledger.settings import VERSION, Settings, WitnessSettings
 from ledger.storage.anchor import Anchor
 from ledger.storage.batch import Observer
 from ledger.storage.engine import open_engine
@@ -133,7 +133,7 @@ def _open_service(engine: sa.Engine, settings: Settings, clock: Clock) -> Servic
         metrics=metrics,
         tokens=_tokens(engine, settings, opening.owner, sequencer, clock),
         client_cert_header=settings.client_cert_header,
-        url=settings.url or DEFAULT_URL,
+        url=settings.url or settings.address,
         requests_per_second=settings.requests_per_second,
     )
 

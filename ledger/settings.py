@@ -18,7 +18,7 @@ DEFAULT_SEAL_SECONDS = 3600.0
 MAX_INTERVAL_SECONDS = 86_400.0
 LOG_FORMS = ("text", "json")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-DEFAULT_URL = "http://127.0.0.1:8080"
+DEFAULT_ADDRESS = "http://127.0.0.1:8080"
 DEFAULT_REQUESTS_PER_SECOND = 5_000
 """Of one caller to one process: about half of what a process answers, so that none can take it for itself alone."""
 
@@ -64,6 +64,8 @@ class Settings:
     """OBLIK_TRACES: `1` for OpenTelemetry traces, which the variables of OpenTelemetry say where to send."""
     url: str = ""
     """OBLIK_URL: under which callers reach the service, `https://…`; without it no access token is issued or taken."""
+    address: str = DEFAULT_ADDRESS
+    """OBLIK_ADDRESS: where it listens, as `oblik serve` sets it: what it calls itself by while `url` is not set."""
     client_cert_header: str = ""
     """OBLIK_CLIENT_CERT_HEADER: in which the TLS proxy passes on a client's certificate; "": no header is believed."""
     requests_per_second: int = DEFAULT_REQUESTS_PER_SECOND
@@ -100,6 +102,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         drain_seconds=_seconds(environment, "OBLIK_DRAIN_SECONDS", 0.0, least=0.0),
         traces=_one_of(environment, "OBLIK_TRACES", ("0", "1")) == "1",
         url=_url(environment),
+        address=environment.get("OBLIK_ADDRESS") or DEFAULT_ADDRESS,
         client_cert_header=environment.get("OBLIK_CLIENT_CERT_HEADER", "").lower(),
         requests_per_second=_requests_per_second(environment),
     )

@@ -131,6 +131,7 @@ def serve(
     logs.configure(settings.log_form)
     check_schema(open_existing(settings.database_url))
     os.environ["OBLIK_DATA"], os.environ["OBLIK_DATABASE_URL"] = str(settings.data), settings.database_url
+    os.environ["OBLIK_ADDRESS"] = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     if not serving.serve(host, port, drain_seconds=settings.drain_seconds):
         raise Misconfigured(f"the service did not start on {host}:{port}", help="is the port free?")
 

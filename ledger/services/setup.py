@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from ledger.errors import Misconfigured
-from ledger.events import event_of
+from ledger.events import event_of, replayable
 from ledger.events.registry import CredentialIssued, LedgerOpened, MemberAppointed
 from ledger.log.entry import GENESIS_PREV, format_time, parse_entry
 from ledger.services.caller import new_token
@@ -81,7 +81,8 @@ def read_opening(connection: sa.Connection) -> LedgerOpened:
     """Read the first entry: whose ledger this is, and which keys sign it. Raises Misconfigured."""
     if read_head(connection).size == 0:
         raise Misconfigured("the ledger has no first entry", help="restore the database from a backup")
-    opening = event_of(parse_entry(read_entry(connection, 0).data, seq=0))
+    first = parse_entry(read_entry(connection, 0).data, seq=0)
+    opening = event_of(first) if replayable(first) else None
     if not isinstance(opening, LedgerOpened):
         raise Misconfigured("the ledger does not begin with `ledger.opened`", help="restore it from a backup")
     return opening

@@ -203,6 +203,11 @@ def _without_head(data: Path) -> None:
     execute(data / "ledger.db", "DELETE FROM head")
 
 
+def _another_beginning(data: Path) -> None:
+    file = data / "ledger.db"
+    file.write_bytes(file.read_bytes().replace(b'"kind":"ledger.opened"', b'"kind":"ledgdr.opened"'))
+
+
 SPOILT = {
     "a missing key": (_drop_key, ["log-ed25519.pem` is missing"]),
     "another ledger's keys": (_other_key, ["is not this ledger's"]),
@@ -214,6 +219,7 @@ SPOILT = {
     "a file that is no database": (_text, ["database"]),
     "no database": (_missing, ["is missing", "oblik init"]),
     "a database whose head is gone": (_without_head, ["holds no ledger"]),
+    "a first entry of another kind": (_another_beginning, ["does not begin with `ledger.opened`", "backup"]),
 }
 
 

@@ -239,6 +239,8 @@ def test_a_service_that_is_told_to_end_drains_first(tmp_path: Path):
         process.send_signal(signal.SIGTERM)
         wait_until(lambda: status(port, "/readyz") == 503)
         assert status(port, "/livez") == 200
+        metadata = httpx.get(f"http://127.0.0.1:{port}/.well-known/authzen-configuration").json()
+        assert metadata["policy_decision_point"] == f"http://127.0.0.1:{port}"
         _, said = process.communicate(timeout=START_SECONDS)
     assert process.returncode in {143, -signal.SIGTERM}
     assert all(json.loads(line) for line in said.splitlines())
